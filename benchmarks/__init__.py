@@ -1,0 +1,1 @@
+"""One question a file; run as ``python -m benchmarks.NAME``; never collected by pytest."""
