@@ -25,21 +25,23 @@ def _targets(node: ast.stmt) -> list[str]:
     if isinstance(node, ast.AnnAssign):
         return [node.target.id] if isinstance(node.target, ast.Name) and node.value is not None else []
     if isinstance(node, ast.Assign):
-        return [
-            found.id for target in node.targets for found in ast.walk(target) if isinstance(found, ast.Name)
-        ]
+        found = [each for target in node.targets for each in ast.walk(target)]
+        return [each.id for each in found if isinstance(each, ast.Name) and isinstance(each.ctx, ast.Store)]
     if isinstance(node, ast.If | ast.Try | ast.With):
         inner: list[ast.stmt] = [*node.body, *getattr(node, "orelse", []), *getattr(node, "finalbody", [])]
         for handler in getattr(node, "handlers", []):
             inner += handler.body
-        return [found for child in inner for found in _targets(child)]
+        return [each for child in inner for each in _targets(child)]
     return []
 
 
 def defined(tree_: ast.Module) -> set[str]:
     """The public names a module binds at its top level: not what it imports, not what begins with _."""
-    names = {found for node in tree_.body for found in _targets(node)}
-    return {found for found in names if not found.startswith("_")}
+    names = {each for node in tree_.body for each in _targets(node)}
+    # `import fcntl`, and `fcntl = None` where there is none, binds an import all the same.
+    imports = [node for node in ast.walk(tree_) if isinstance(node, ast.Import | ast.ImportFrom)]
+    names -= {alias.asname or alias.name for node in imports for alias in node.names}
+    return {each for each in names if not each.startswith("_")}
 
 
 def declared(tree_: ast.Module) -> ast.expr | None:
