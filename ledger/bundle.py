@@ -1,0 +1,299 @@
+"""A bundle: events as lines, and beside them a manifest that ties them to a checkpoint.
+
+The events file holds the wire form of each event, one a line, in position order; ``.gz`` when packed.
+The manifest, ``<events file>.manifest.json``, says which leaves of the tree these are (``leaves``: index of the
+first, how many, …) and gives the root of every complete subtree between them (``hashes``, left to right, as
+wide as they fit: :func:`.merkle.cover`). Leaves and hashes together are the whole tree, so that a verifier who
+pushes both from left to right meets the checkpoint's root, or something was changed, cut or added. An entry
+of ``leaves`` with the count 0 only splits a subtree there: at the size of an older checkpoint, whose root the
+verifier then meets on the way.
+
+A position is the leaf's index plus one. ``marks`` are no proof: they help to say which event was changed.
+"""
+
+import base64
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from hashlib import sha256
+from importlib import resources
+from typing import NamedTuple
+
+import msgspec
+
+from .errors import LedgerError
+from .merkle import Range, cover, leaf_hash
+from .note import Checkpoint, parse_checkpoint
+
+__all__ = (
+    "BUNDLE_FORMAT",
+    "BundleDamaged",
+    "BundleEvent",
+    "BundleProof",
+    "BundleReader",
+    "Manifest",
+    "parse_line",
+    "parse_manifest",
+    "verifier_script",
+)
+
+BUNDLE_FORMAT = "progress-ledger-bundle/1"
+_EACH, _PORTION, _MARK = 4096, 256, 6
+
+_LINE = re.compile(
+    rb'\{"position":([1-9]\d{0,18}),'
+    rb'("run_id":"([^"\\]{1,128})","version":([1-9]\d{0,18}),"time":"([0-9T:.\-]{26}Z)","type":"([a-z_]{1,64})",'
+    rb'"data":\{.*\}(?:,"event_id":".*")?\})'
+)
+
+
+class BundleDamaged(LedgerError):
+    """The bundle does not hold together, or does not fit what it is checked against.
+
+    ``position`` is the first event that is known to be wrong, ``run_id`` its run, ``start`` and ``end`` the bytes
+    of the events file where it is; None where that cannot be told.
+    """
+
+    code = "bundle_damaged"
+
+    def __init__(
+        self,
+        message: str,
+        *,
+        position: int | None = None,
+        run_id: str | None = None,
+        start: int | None = None,
+        end: int | None = None,
+    ) -> None:
+        super().__init__(message)
+        self.position = position
+        self.run_id = run_id
+        self.start = start
+        self.end = end
+
+    def fields(self) -> dict[str, object]:
+        return {"position": self.position, "run_id": self.run_id, "start": self.start, "end": self.end}
+
+
+class Manifest(msgspec.Struct, kw_only=True, omit_defaults=False):
+    """What a bundle says of itself; ``checkpoint`` is a signed note, or its bare text where there is no key."""
+
+    format: str
+    epoch: str
+    created: str
+    selection: dict[str, str]
+    events: int
+    size: int
+    root: str
+    checkpoint: str
+    public_key: str | None
+    leaves: list[tuple[int, int]]
+    hashes: list[str]
+    marks: str = ""
+
+    def head(self) -> Checkpoint:
+        """The checkpoint's size and root; raises BundleDamaged when the manifest contradicts itself."""
+        head = parse_checkpoint(self.checkpoint)
+        if (head.size, base64.b64encode(head.root).decode()) != (self.size, self.root):
+            raise BundleDamaged("The manifest's size and root are not those of its checkpoint.")
+        return head
+
+    def encode(self) -> bytes:
+        """The manifest's file."""
+        return json.dumps(msgspec.to_builtins(self), indent=1).encode() + b"\n"
+
+
+def parse_manifest(data: bytes) -> Manifest:
+    """Read a manifest; raises BundleDamaged when it is none of this format."""
+    try:
+        manifest = msgspec.json.decode(data, type=Manifest)
+    except msgspec.MsgspecError as error:
+        raise BundleDamaged(f"This is no bundle's manifest: {error}.") from None
+    if manifest.format != BUNDLE_FORMAT:
+        raise BundleDamaged(f"The bundle's format is {manifest.format!r}; this release reads {BUNDLE_FORMAT!r}.")
+    manifest.head()
+    return manifest
+
+
+class BundleEvent(NamedTuple):
+    """A line of a bundle: its place, what is hashed (``body``), and the fields read from it."""
+
+    position: int
+    body: bytes
+    run_id: str
+    version: int
+    time: str
+    type: str
+
+
+def parse_line(line: bytes) -> BundleEvent | None:
+    """An event's wire form (without newline) taken apart, or None when it has not that framing."""
+    match = _LINE.fullmatch(line)
+    if match is None:
+        return None
+    return BundleEvent(
+        int(match[1]), b"{" + match[2], match[3].decode(), int(match[4]), match[5].decode(), match[6].decode()
+    )
+
+
+class BundleProof:
+    """Collects, while events are written, what the manifest needs to say about them.
+
+    ``subtree(start, width)`` gives the root of a complete subtree. Leaves are added in order. ``splits`` are
+    the sizes of older checkpoints that a verifier may hold; those that fall inside a gap are kept apart.
+    """
+
+    def __init__(
+        self, size: int, subtree: Callable[[int, int], bytes], *, splits: Sequence[int] = ()
+    ) -> None:
+        self.size = size
+        self.leaves: list[tuple[int, int]] = []
+        self.hashes: list[str] = []
+        self.events = 0
+        self._subtree = subtree
+        self._splits = sorted((split for split in set(splits) if 0 < split < size), reverse=True)
+        self._at = 0
+        self._marks = _Marks()
+
+    def add(self, index: int, body: bytes) -> None:
+        """The event with this stored body is leaf ``index`` and comes next."""
+        self._skip(index)
+        if self.leaves and self.leaves[-1][1] and sum(self.leaves[-1]) == index:
+            first, count = self.leaves[-1]
+            self.leaves[-1] = (first, count + 1)
+        else:
+            self.leaves.append((index, 1))
+        self._at = index + 1
+        self.events += 1
+        self._marks.add(leaf_hash(body))
+
+    def finish(self) -> None:
+        """No more events: the rest of the tree is covered by hashes."""
+        self._skip(self.size)
+
+    @property
+    def marks(self) -> str:
+        """The manifest's ``marks``."""
+        return base64.b64encode(self._marks.all()).decode()
+
+    def _skip(self, end: int) -> None:
+        while self._splits and self._splits[-1] <= end:
+            split = self._splits.pop()
+            if self._at < split < end:
+                self._cover(split)
+                self.leaves.append((split, 0))
+        self._cover(end)
+
+    def _cover(self, end: int) -> None:
+        for start, width in cover(self._at, end):
+            self.hashes.append(base64.b64encode(self._subtree(start, width)).decode())
+        self._at = max(self._at, end)
+
+
+class _Marks:
+    """The first bytes of each leaf hash; past a few thousand events, of the hash of each 256 of them."""
+
+    def __init__(self) -> None:
+        self.single: list[bytes] = []
+        self.joined: list[bytes] = []
+        self.part = sha256()
+        self.count = 0
+
+    def add(self, leaf: bytes) -> None:
+        if self.count < _EACH:
+            self.single.append(leaf[:_MARK])
+        self.part.update(leaf)
+        self.count += 1
+        if self.count % _PORTION == 0:
+            self.joined.append(self.part.digest()[:_MARK])
+            self.part = sha256()
+
+    def all(self) -> bytes:
+        if self.count <= _EACH:
+            return b"".join(self.single)
+        tail = [self.part.digest()[:_MARK]] if self.count % _PORTION else []
+        return b"".join(self.joined + tail)
+
+
+class BundleReader:
+    """Reads a bundle's lines against its manifest, in constant memory, and ends in a verdict.
+
+    Iterate :meth:`events` to the end, then the events are proven to be in the tree of the manifest's
+    checkpoint, at their positions, unchanged: anything else raises BundleDamaged. ``roots`` then
+    holds the root at each size in ``sizes`` that the proof passes.
+    """
+
+    def __init__(self, manifest: Manifest, *, sizes: Sequence[int] = ()) -> None:
+        self.manifest = manifest
+        self.head = manifest.head()
+        self.roots: dict[int, bytes] = {}
+        self._sizes = set(sizes)
+        self._range = Range()
+        self._marks = _Marks()
+        self._offset = 0
+
+    def events(self, lines: Iterator[bytes]) -> Iterator[tuple[int, BundleEvent]]:
+        """Each event with the byte where its line begins; ``lines`` keep their newlines."""
+        hashes = iter(self.manifest.hashes)
+        suspects: list[tuple[int, int, str, int]] = []
+        for first, count in [*self.manifest.leaves, (self.head.size, 0)]:
+            if first < self._range.size or first + count > self.head.size or count < 0:
+                raise BundleDamaged("The manifest's list of leaves is not in order.")
+            self._gap(first, hashes)
+            for index in range(first, first + count):
+                line = next(lines, b"")
+                event = parse_line(line.removesuffix(b"\n"))
+                if event is None or event.position != index + 1:
+                    raise BundleDamaged(
+                        f"Position {index + 1} should be here, but the line is "
+                        + ("missing." if not line else f"{line[:80]!r}."),
+                        position=index + 1,
+                        run_id=event.run_id if event else None,
+                        start=self._offset,
+                        end=self._offset + len(line),
+                    )
+                leaf = leaf_hash(event.body)
+                self._push(leaf, 1)
+                self._check_mark(leaf, event, len(line), suspects)
+                yield self._offset, event
+                self._offset += len(line)
+        if next(lines, None) is not None or next(hashes, None) is not None:
+            raise BundleDamaged("The bundle has more lines or hashes than its manifest lists.", start=self._offset)
+        if self._range.size != self.head.size or self._range.root() != self.head.root:
+            raise self._verdict(suspects)
+
+    def _gap(self, end: int, hashes: Iterator[str]) -> None:
+        for _, width in cover(self._range.size, end):
+            self._push(base64.b64decode(next(hashes, "")), width)
+
+    def _push(self, node: bytes, width: int) -> None:
+        self._range.push(node, width)
+        if self._range.size in self._sizes:
+            self.roots[self._range.size] = self._range.root()
+
+    def _check_mark(
+        self, leaf: bytes, event: BundleEvent, length: int, suspects: list[tuple[int, int, str, int]]
+    ) -> None:
+        total = self.manifest.events
+        self._marks.add(leaf)
+        if not suspects and total <= _EACH:
+            at = (self._marks.count - 1) * _MARK
+            if base64.b64decode(self.manifest.marks)[at : at + _MARK] != leaf[:_MARK]:
+                suspects.append((event.position, self._offset, event.run_id, self._offset + length))
+        elif not suspects and self._marks.count % _PORTION == 0:
+            at = (self._marks.count // _PORTION - 1) * _MARK
+            if base64.b64decode(self.manifest.marks)[at : at + _MARK] != self._marks.joined[-1]:
+                suspects.append((event.position - _PORTION + 1, self._offset, event.run_id, self._offset))
+
+    def _verdict(self, suspects: list[tuple[int, int, str, int]]) -> BundleDamaged:
+        message = "Events and proof do not give the checkpoint's root: something was changed, cut or added"
+        if not suspects:
+            return BundleDamaged(f"{message}; which event it is cannot be told.")
+        position, start, run_id, end = suspects[0]
+        about = f"by the bundle's own marks the first is position {position} of run {run_id}, bytes {start} to {end}"
+        return BundleDamaged(f"{message}; {about}.", position=position, run_id=run_id, start=start, end=end)
+
+
+def verifier_script() -> str:
+    """The independent verifier's source: one file, standard library only."""
+    return resources.files(__package__).joinpath("_bundle_verifier.py").read_text("utf-8")

@@ -1,0 +1,80 @@
+-- The log and the directory of its runs.
+
+CREATE TABLE ledger (            -- one row
+    one INTEGER PRIMARY KEY CHECK (one = 1),
+    epoch TEXT NOT NULL,         -- random id of this log, made once
+    created TEXT NOT NULL,       -- time of creation
+    position INTEGER NOT NULL,   -- high-water mark: positions are never given twice, whatever is deleted
+    number INTEGER NOT NULL      -- runs created so far
+) STRICT;
+
+CREATE TABLE event (
+    position INTEGER PRIMARY KEY,
+    run INTEGER NOT NULL,        -- run.number
+    previous INTEGER NOT NULL,   -- position of the run's event before this one, 0 for the first
+    body TEXT                    -- stored form: what is hashed; NULL once pruned
+) STRICT;
+
+-- There is no index on (run, version): it would be the dearest thing in the file. A run is read backwards
+-- along `previous` from its head, or from the mark after the wanted page.
+CREATE TABLE mark (
+    run INTEGER NOT NULL,
+    version INTEGER NOT NULL,    -- every 256th
+    position INTEGER NOT NULL,
+    PRIMARY KEY (run, version)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE event_id (          -- only of events that carry one
+    run INTEGER NOT NULL,
+    event_id TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    PRIMARY KEY (run, event_id)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE run (
+    number INTEGER PRIMARY KEY,  -- grows in order of creation
+    run_id TEXT NOT NULL UNIQUE,
+    kind TEXT NOT NULL,
+    scope TEXT,
+    title TEXT,
+    parent TEXT,
+    owner TEXT,
+    slot TEXT,
+    lease_seconds REAL,
+    attempt INTEGER NOT NULL,
+    labels TEXT NOT NULL,        -- JSON object
+    status TEXT NOT NULL,
+    version INTEGER NOT NULL,    -- of its newest event
+    first INTEGER NOT NULL,      -- position of its first event
+    last INTEGER NOT NULL,       -- position of its newest event
+    time TEXT NOT NULL,          -- of its newest event
+    pruned TEXT                  -- NULL, or where the archive is ('' when nowhere)
+) STRICT;
+
+CREATE UNIQUE INDEX run_slot ON run (slot)
+    WHERE slot IS NOT NULL AND status IN ('queued', 'running', 'paused');
+CREATE INDEX run_active ON run (number) WHERE status IN ('queued', 'running', 'paused');
+CREATE INDEX run_kind ON run (kind, number);
+CREATE INDEX run_scope ON run (scope, number) WHERE scope IS NOT NULL;
+CREATE INDEX run_parent ON run (parent, number) WHERE parent IS NOT NULL;
+
+CREATE TABLE run_label (
+    key TEXT NOT NULL,
+    value TEXT NOT NULL,
+    run INTEGER NOT NULL,
+    PRIMARY KEY (key, value, run)
+) STRICT, WITHOUT ROWID;
+
+-- What projections derive from the log. May be deleted at any time: it is built again.
+CREATE TABLE document (
+    space TEXT NOT NULL,
+    key TEXT NOT NULL,
+    position INTEGER NOT NULL,
+    value BLOB NOT NULL,
+    PRIMARY KEY (space, key)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE checkpoint (
+    space TEXT PRIMARY KEY,
+    position INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;

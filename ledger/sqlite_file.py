@@ -1,0 +1,269 @@
+"""One ledger file: how it is opened, recognised, migrated, locked and checkpointed. All of it is plain
+``sqlite3`` and blocks; the engine calls it on its connections' threads.
+"""
+
+import errno
+import os
+import re
+import secrets
+import sqlite3
+from collections.abc import Iterator
+from contextlib import contextmanager
+from functools import cache
+from importlib import resources
+from pathlib import Path
+from typing import IO, Literal, TypeAlias
+from urllib.parse import quote
+
+from .errors import DiskFull, LedgerError, Locked, NewerLedger, NotALedger, ReadOnly, Unavailable
+from .times import format_time
+
+try:
+    import fcntl
+except ImportError:  # Windows has no flock; there one process at a time should write a file.
+    fcntl = None  # type: ignore[assignment]
+
+__all__ = (
+    "APPLICATION_ID",
+    "Durability",
+    "WriteLock",
+    "connect_reader",
+    "connect_writer",
+    "friendly",
+    "migrations",
+    "queries",
+    "schema_version",
+    "transaction",
+)
+
+APPLICATION_ID = 0x50524C47
+"""``PRLG``: what makes a SQLite file a ledger, in its header."""
+
+Durability: TypeAlias = Literal["power", "process"]
+
+_SYNCHRONOUS = {"power": "FULL", "process": "NORMAL"}
+_NETWORK = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse.sshfs", "ceph", "glusterfs"))
+
+
+@cache
+def queries() -> dict[str, str]:
+    """The named statements of ``sql/queries.sql``."""
+    text = resources.files(__package__).joinpath("sql", "queries.sql").read_text("utf-8")
+    return {
+        name: statement.strip()
+        for name, statement in re.findall(r"^-- name: (\w+)\n(.*?;)$", text, re.MULTILINE | re.DOTALL)
+    }
+
+
+@cache
+def migrations() -> tuple[tuple[int, str], ...]:
+    """The numbered steps of the schema, oldest first."""
+    folder = resources.files(__package__).joinpath("sql")
+    steps = [
+        (int(item.name[:4]), item.read_text("utf-8"))
+        for item in folder.iterdir()
+        if re.fullmatch(r"\d{4}_\w+\.sql", item.name)
+    ]
+    return tuple(sorted(steps))
+
+
+def schema_version() -> int:
+    """The schema this release writes."""
+    return migrations()[-1][0]
+
+
+def connect_writer(
+    path: Path, *, durability: Durability, busy_timeout: float, now: float
+) -> sqlite3.Connection:
+    """The writing connection, on a file that is created or migrated when that is due.
+
+    Raises NotALedger, NewerLedger, ReadOnly, Locked, DiskFull or Unavailable.
+    """
+    with friendly(path):
+        _refuse_network_disk(path)
+        connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
+        try:
+            _recognise(connection, path)
+            connection.execute("PRAGMA journal_mode = WAL")
+            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+            # SQLite before 3.51.3 can corrupt the file when one connection checkpoints while another
+            # resets the log: checkpoints are ours, under WriteLock, and never happen by themselves.
+            connection.execute("PRAGMA wal_autocheckpoint = 0")
+            _migrate(connection, now)
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def connect_reader(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
+    """A connection that cannot write. Raises what :func:`connect_writer` raises."""
+    with friendly(path):
+        if not path.exists():
+            raise Unavailable(f"There is no ledger at {path}; begin one by appending to it.")
+        uri = f"file:{quote(str(path))}?mode=ro"
+        connection = sqlite3.connect(
+            uri, uri=True, timeout=busy_timeout, isolation_level=None, check_same_thread=False
+        )
+        try:
+            _recognise(connection, path)
+            if connection.execute("PRAGMA user_version").fetchone()[0] == 0:
+                raise NotALedger(f"{path} is an empty file, not a ledger; begin one by appending to it.")
+        except BaseException:
+            connection.close()
+            raise
+        return connection
+
+
+def _recognise(connection: sqlite3.Connection, path: Path) -> None:
+    application = connection.execute("PRAGMA application_id").fetchone()[0]
+    version = connection.execute("PRAGMA user_version").fetchone()[0]
+    if application != APPLICATION_ID:
+        if application or connection.execute("SELECT count(*) FROM sqlite_schema").fetchone()[0]:
+            raise NotALedger(f"{path} is another program's database; name a file of the ledger's own.")
+        return
+    if version > schema_version():
+        raise NewerLedger(
+            f"{path} has schema {version}, written by a newer release; this one knows {schema_version()}. "
+            "Upgrade progress-ledger to use the file."
+        )
+
+
+def _migrate(connection: sqlite3.Connection, now: float) -> None:
+    if connection.execute("PRAGMA user_version").fetchone()[0] == schema_version():
+        return
+    with transaction(connection):
+        version = connection.execute("PRAGMA user_version").fetchone()[0]
+        for number, script in migrations():
+            if number > version:
+                for statement in _statements(script):
+                    connection.execute(statement)
+        if version == 0:
+            connection.execute(queries()["create_ledger"], (secrets.token_hex(8), format_time(now)))
+            connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
+        connection.execute(f"PRAGMA user_version = {schema_version()}")
+
+
+def _statements(script: str) -> Iterator[str]:
+    statement = ""
+    for line in script.splitlines(keepends=True):
+        statement += line
+        if sqlite3.complete_statement(statement):
+            yield statement
+            statement = ""
+
+
+@contextmanager
+def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+    """``BEGIN IMMEDIATE`` … ``COMMIT``; rolled back on any error, KeyboardInterrupt included."""
+    connection.execute("BEGIN IMMEDIATE")
+    try:
+        yield
+        connection.execute("COMMIT")
+    except BaseException:
+        if connection.in_transaction:
+            connection.execute("ROLLBACK")
+        raise
+
+
+@contextmanager
+def friendly(path: Path) -> Iterator[None]:
+    """Turn what SQLite says into the ledger's own errors."""
+    try:
+        yield
+    except sqlite3.Error as error:
+        raise _translated(error, path) from error
+    except OSError as error:
+        if error.errno == errno.ENOSPC:
+            raise DiskFull(f"The disk of {path} is full; make room, then try again.") from error
+        raise ReadOnly(f"{path} cannot be opened for writing ({error.strerror}).") from error
+
+
+def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
+    name: str = getattr(error, "sqlite_errorname", "")
+    if name.startswith("SQLITE_FULL"):
+        return DiskFull(f"The disk of {path} is full; nothing of this request was stored. Make room, try again.")
+    if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
+        return Locked(f"Another process held {path} past the timeout; nothing was stored. Try again.")
+    if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
+        return ReadOnly(f"{path} cannot be written; check the rights of the file and of its folder.")
+    if name.startswith("SQLITE_CANTOPEN"):
+        return ReadOnly(f"{path} cannot be opened; check that its folder is there and can be written.")
+    if name == "SQLITE_NOTADB":
+        return NotALedger(f"{path} is not a ledger: it is no SQLite file at all. Name another file.")
+    return Unavailable(f"{path} cannot be used: {error}.")
+
+
+def _refuse_network_disk(path: Path) -> None:
+    # Write-ahead logging shares memory between processes, which a network disk cannot: two hosts would
+    # each see half of the log.
+    try:
+        mounts = Path("/proc/self/mounts").read_text("utf-8", "replace").splitlines()
+    except OSError:
+        return
+    folder = path.resolve().parent
+    best, kind = -1, ""
+    for line in mounts:
+        fields = line.split(" ")
+        point = Path(fields[1].replace("\\040", " "))
+        if len(fields) > 2 and folder.is_relative_to(point) and len(point.parts) > best:
+            best, kind = len(point.parts), fields[2]
+    if kind in _NETWORK:
+        raise Unavailable(
+            f"{path} is on a network disk ({kind}), where several hosts would break the log; "
+            "keep the file on a local disk and reach it through `progress-ledger serve`."
+        )
+
+
+class WriteLock:
+    """Keeps checkpoints and write transactions of all processes apart.
+
+    A write transaction holds it shared, a checkpoint alone. The lock is a file beside the ledger, since
+    opening and closing the ledger's own files would drop SQLite's locks on them.
+    """
+
+    def __init__(self, path: Path) -> None:
+        self._path = path.with_name(path.name + "-lock")
+        self._file: IO[bytes] | None = None
+
+    @contextmanager
+    def shared(self) -> Iterator[None]:
+        """While a write transaction runs. Waits for a checkpoint to finish."""
+        if fcntl is None:
+            yield
+            return
+        file = self._open()
+        fcntl.flock(file, fcntl.LOCK_SH)
+        try:
+            yield
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    @contextmanager
+    def alone(self) -> Iterator[bool]:
+        """While a checkpoint runs. Yields False, without waiting, when somebody is writing."""
+        if fcntl is None:
+            yield True
+            return
+        file = self._open()
+        try:
+            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+            return
+        try:
+            yield True
+        finally:
+            fcntl.flock(file, fcntl.LOCK_UN)
+
+    def close(self) -> None:
+        """Let go of the lock file."""
+        if self._file is not None:
+            self._file.close()
+            self._file = None
+
+    def _open(self) -> IO[bytes]:
+        if self._file is None:
+            descriptor = os.open(self._path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o666)
+            self._file = os.fdopen(descriptor, "rb")
+        return self._file

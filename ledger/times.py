@@ -1,0 +1,49 @@
+"""Times as the log writes them: RFC 3339, UTC, microseconds, always 27 characters.
+
+Because every stored time has the same width and zone, two of them compare as text; they are parsed
+only where seconds are needed.
+"""
+
+from datetime import UTC, datetime
+from functools import lru_cache
+
+__all__ = ("format_time", "normalise_time", "parse_time", "seconds_between")
+
+
+def format_time(seconds: float) -> str:
+    """``2026-11-21T23:34:40.123456Z`` for seconds since the epoch."""
+    return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="microseconds")[:26] + "Z"
+
+
+@lru_cache(maxsize=4096)
+def parse_time(text: str) -> float:
+    """Seconds since the epoch of a time the log wrote.
+
+    Raises ValueError when the text is not RFC 3339 with a zone.
+    """
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.timestamp()
+
+
+def normalise_time(text: str) -> str:
+    """Any RFC 3339 time with a zone, in the log's own form.
+
+    Raises ValueError when the text is something else.
+    """
+    if len(text) > 40 or "T" not in text.upper():
+        raise ValueError(f"{text[:40]!r} is not an RFC 3339 time")
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    try:
+        moment = moment.astimezone(UTC)
+    except OverflowError:
+        raise ValueError(f"{text!r} is out of range") from None
+    return moment.isoformat(timespec="microseconds")[:26] + "Z"
+
+
+def seconds_between(start: str, end: str) -> float:
+    """Seconds from one of the log's times to a later one; 0 when the second is not later."""
+    return max(0.0, parse_time(end) - parse_time(start))
