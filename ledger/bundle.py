@@ -1,12 +1,12 @@
 """A bundle: events as lines, and beside them a manifest that ties them to a checkpoint.
 
 The events file holds the wire form of each event, one a line, in position order; ``.gz`` when packed.
-The manifest, ``<events file>.manifest.json``, says which leaves of the tree these are (``leaves``: index of the
-first, how many, …) and gives the root of every complete subtree between them (``hashes``, left to right, as
-wide as they fit: :func:`.merkle.cover`). Leaves and hashes together are the whole tree, so that a verifier who
-pushes both from left to right meets the checkpoint's root, or something was changed, cut or added. An entry
-of ``leaves`` with the count 0 only splits a subtree there: at the size of an older checkpoint, whose root the
-verifier then meets on the way.
+The manifest, ``<events file>.manifest.json``, says which leaves of the tree these are (``leaves``: index
+of the first, how many, …) and gives the root of every complete subtree between them (``hashes``, left to
+right, as wide as they fit: :func:`.merkle.cover`). Leaves and hashes together are the whole tree: a verifier
+who pushes both from left to right meets the checkpoint's root, or something was changed, cut or added. An
+entry of ``leaves`` with the count 0 only splits a subtree there: at the size of an older checkpoint, whose
+root the verifier then meets on the way.
 
 A position is the leaf's index plus one. ``marks`` are no proof: they help to say which event was changed.
 """
@@ -50,8 +50,8 @@ _LINE = re.compile(
 class BundleDamaged(LedgerError):
     """The bundle does not hold together, or does not fit what it is checked against.
 
-    ``position`` is the first event that is known to be wrong, ``run_id`` its run, ``start`` and ``end`` the bytes
-    of the events file where it is; None where that cannot be told.
+    ``position`` is the first event that is known to be wrong, ``run_id`` its run, ``start`` and ``end`` the
+    bytes of the events file where it is; None where that cannot be told.
     """
 
     code = "bundle_damaged"
@@ -76,7 +76,7 @@ class BundleDamaged(LedgerError):
 
 
 class Manifest(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """What a bundle says of itself; ``checkpoint`` is a signed note, or its bare text where there is no key."""
+    """What a bundle says of itself. Without a key ``checkpoint`` is the bare text of one."""
 
     format: str
     epoch: str
@@ -110,7 +110,9 @@ def parse_manifest(data: bytes) -> Manifest:
     except msgspec.MsgspecError as error:
         raise BundleDamaged(f"This is no bundle's manifest: {error}.") from None
     if manifest.format != BUNDLE_FORMAT:
-        raise BundleDamaged(f"The bundle's format is {manifest.format!r}; this release reads {BUNDLE_FORMAT!r}.")
+        raise BundleDamaged(
+            f"The bundle's format is {manifest.format!r}; this release reads {BUNDLE_FORMAT!r}."
+        )
     manifest.head()
     return manifest
 
@@ -230,6 +232,7 @@ class BundleReader:
         self._sizes = set(sizes)
         self._range = Range()
         self._marks = _Marks()
+        self._expected = base64.b64decode(manifest.marks)
         self._offset = 0
 
     def events(self, lines: Iterator[bytes]) -> Iterator[tuple[int, BundleEvent]]:
@@ -258,13 +261,19 @@ class BundleReader:
                 yield self._offset, event
                 self._offset += len(line)
         if next(lines, None) is not None or next(hashes, None) is not None:
-            raise BundleDamaged("The bundle has more lines or hashes than its manifest lists.", start=self._offset)
+            raise BundleDamaged(
+                "The bundle has more lines or hashes than its manifest lists.", start=self._offset
+            )
         if self._range.size != self.head.size or self._range.root() != self.head.root:
             raise self._verdict(suspects)
 
     def _gap(self, end: int, hashes: Iterator[str]) -> None:
         for _, width in cover(self._range.size, end):
-            self._push(base64.b64decode(next(hashes, "")), width)
+            try:
+                node = base64.b64decode(next(hashes, ""))
+            except ValueError:
+                raise BundleDamaged("A hash of the manifest is not base64.") from None
+            self._push(node, width)
 
     def _push(self, node: bytes, width: int) -> None:
         self._range.push(node, width)
@@ -278,11 +287,11 @@ class BundleReader:
         self._marks.add(leaf)
         if not suspects and total <= _EACH:
             at = (self._marks.count - 1) * _MARK
-            if base64.b64decode(self.manifest.marks)[at : at + _MARK] != leaf[:_MARK]:
+            if self._expected[at : at + _MARK] != leaf[:_MARK]:
                 suspects.append((event.position, self._offset, event.run_id, self._offset + length))
         elif not suspects and self._marks.count % _PORTION == 0:
             at = (self._marks.count // _PORTION - 1) * _MARK
-            if base64.b64decode(self.manifest.marks)[at : at + _MARK] != self._marks.joined[-1]:
+            if self._expected[at : at + _MARK] != self._marks.joined[-1]:
                 suspects.append((event.position - _PORTION + 1, self._offset, event.run_id, self._offset))
 
     def _verdict(self, suspects: list[tuple[int, int, str, int]]) -> BundleDamaged:
@@ -290,7 +299,7 @@ class BundleReader:
         if not suspects:
             return BundleDamaged(f"{message}; which event it is cannot be told.")
         position, start, run_id, end = suspects[0]
-        about = f"by the bundle's own marks the first is position {position} of run {run_id}, bytes {start} to {end}"
+        about = f"by the bundle's marks first at position {position} of run {run_id}, bytes {start} to {end}"
         return BundleDamaged(f"{message}; {about}.", position=position, run_id=run_id, start=start, end=end)
 
 
