@@ -81,8 +81,8 @@ def _positive(text: str) -> int:
 def interleave(sides: Mapping[str, Side], repeat: int) -> dict[str, list[float]]:
     """Every side `repeat` times, in turns; each round starts one side later than the round before.
 
-    A side measures itself and returns its figure (seconds, a rate, bytes); set-up and tear-down
-    inside it are not counted unless it counts them. The cyclic garbage of one side is collected before the next begins.
+    A side measures itself and returns its figure (seconds, a rate, bytes): what it prepares and tidies up
+    is not counted unless it counts it. The cyclic garbage of one side is collected before the next begins.
     """
     results: dict[str, list[float]] = {name: [] for name in sides}
     for turn in range(repeat):
@@ -209,7 +209,7 @@ class Report:
         self.bars.append(Bar(name, ratio, bar, "at most"))
 
     def as_json(self) -> dict[str, Any]:
-        """The one object that ``--json`` prints: `machine`, `rows` and `bars`, the same for every benchmark."""
+        """The one object that ``--json`` prints: `machine`, `rows` and `bars`, alike in every benchmark."""
         return {
             "machine": self.machine,
             "rows": [{"name": row.name, "value": row.value, "unit": row.unit} for row in self.rows],
