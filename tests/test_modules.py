@@ -15,9 +15,8 @@ def _expected(path: Path) -> Path:
 
 
 def _has_tests(path: Path) -> bool:
-    return any(
-        line.lstrip().startswith(("def test_", "async def test_")) for line in path.open(encoding="utf-8")
-    )
+    lines = path.read_text(encoding="utf-8").splitlines()
+    return any(line.lstrip().startswith(("def test_", "async def test_")) for line in lines)
 
 
 @pytest.mark.parametrize("package", tree.PACKAGES)
