@@ -190,8 +190,11 @@ class EventLog(Protocol):
         """Position of the newest event any process has committed; 0 when the log is empty."""
         ...
 
-    async def read(self, after: int, *, limit: int) -> list[Stored]:
-        """Events with a position > ``after``, oldest first, at most ``limit``."""
+    async def read(self, after: int, *, limit: int) -> Sequence[tuple[int, bytes | None]]:
+        """Position and stored body of events after ``after``, oldest first, at most ``limit``.
+
+        Plain tuples in the shape of :class:`Stored`: this is what a rebuild reads by the million.
+        """
         ...
 
     async def read_run(self, run_id: str, *, after: int = 0, limit: int) -> list[Stored]:

@@ -13,7 +13,7 @@ import sqlite3
 from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Literal, ParamSpec, TypeVar
+from typing import Any, Literal, TypeVar
 
 import aiosqlite
 import anyio
@@ -28,7 +28,6 @@ from .times import format_time
 
 __all__ = ("SQLiteLog",)
 
-_P = ParamSpec("_P")
 _T = TypeVar("_T")
 
 MARK_EVERY = 256
@@ -114,8 +113,8 @@ class SQLiteLog:
         rows = await self._read(_all, queries()["head"], ())
         return int(rows[0][0])
 
-    async def read(self, after: int, *, limit: int) -> list[Stored]:
-        return await self._read(_stored, queries()["read"], (after, limit))
+    async def read(self, after: int, *, limit: int) -> Sequence[tuple[int, bytes | None]]:
+        return await self._read(_all, queries()["read"], (after, limit))
 
     async def read_run(self, run_id: str, *, after: int = 0, limit: int) -> list[Stored]:
         return await self._read(_read_run, run_id, after, limit)
@@ -366,13 +365,8 @@ def _run_row(created: RunHead, touched: Mapping[str, RunHead]) -> tuple[object, 
 # ── on either thread ────────────────────────────────────────────────────────────────────────────────────
 
 
-def _all(connection: sqlite3.Connection, sql: str, parameters: Sequence[object]) -> list[tuple[object, ...]]:
+def _all(connection: sqlite3.Connection, sql: str, parameters: Sequence[object]) -> list[Any]:
     return connection.execute(sql, parameters).fetchall()
-
-
-def _stored(connection: sqlite3.Connection, sql: str, parameters: Sequence[object]) -> list[Stored]:
-    rows = connection.execute(sql, parameters).fetchall()
-    return [Stored(position, None if body is None else body.encode("ascii")) for position, body in rows]
 
 
 def _heads(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, RunHead]:
@@ -397,16 +391,8 @@ def _read_run(connection: sqlite3.Connection, run_id: str, after: int, limit: in
     through = min(after + limit, head.version)
     mark = connection.execute(sql["mark_from"], (head.number, through)).fetchone()
     version, position = mark or (head.version, head.last)
-    return _stored_named(
-        connection,
-        sql["read_chain"],
-        {"version": version, "position": position, "after": after, "through": through},
-    )
-
-
-def _stored_named(connection: sqlite3.Connection, sql: str, parameters: Mapping[str, int]) -> list[Stored]:
-    rows = connection.execute(sql, dict(parameters)).fetchall()
-    return [Stored(position, None if body is None else body.encode("ascii")) for position, body in rows]
+    where = {"version": version, "position": position, "after": after, "through": through}
+    return [Stored(*row) for row in connection.execute(sql["read_chain"], where)]
 
 
 def _documents(connection: sqlite3.Connection, space: str, keys: Sequence[str] | None) -> list[Document]:

@@ -42,7 +42,7 @@ SELECT e.position, e.body FROM event_id AS i JOIN event AS e USING (position)
 WHERE i.run = ? AND i.event_id = ?;
 
 -- name: read
-SELECT position, body FROM event WHERE position > ? ORDER BY position LIMIT ?;
+SELECT position, CAST(body AS BLOB) FROM event WHERE position > ? ORDER BY position LIMIT ?;
 
 -- name: mark_from
 SELECT version, position FROM mark WHERE run = ? AND version >= ? ORDER BY version LIMIT 1;
@@ -55,7 +55,7 @@ WITH RECURSIVE chain (position, previous, version) AS (
     FROM chain AS c JOIN event AS e ON e.position = c.previous
     WHERE c.version > :after + 1
 )
-SELECT c.position, e.body FROM chain AS c JOIN event AS e ON e.position = c.position
+SELECT c.position, CAST(e.body AS BLOB) FROM chain AS c JOIN event AS e ON e.position = c.position
 WHERE c.version <= :through ORDER BY c.version;
 
 -- name: slot_holder
