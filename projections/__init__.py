@@ -1,3 +1,24 @@
-"""Turns recorded facts into answers: pure folds, and one projector that feeds them."""
+"""Turns facts into answers: pure folds, and one projector that feeds them."""
 
-__all__: tuple[str, ...] = ()
+from .projection import Follower
+from .projector import Projector, ProjectorStatistics
+from .run import RunState, StageState, active_seconds, apply, percent_of
+from .snapshot import Change, Snapshot, StageView
+from .view import change, is_stalled, view
+
+__all__ = (
+    "Change",
+    "Follower",
+    "Projector",
+    "ProjectorStatistics",
+    "RunState",
+    "Snapshot",
+    "StageState",
+    "StageView",
+    "active_seconds",
+    "apply",
+    "change",
+    "is_stalled",
+    "percent_of",
+    "view",
+)

@@ -1,0 +1,373 @@
+"""One run's events folded into its state.
+
+:func:`apply` is the only fold: the live view, a rebuild and an audit all call it. It reads no clock.
+"""
+
+from collections.abc import Callable
+from typing import Any
+
+from msgspec import UNSET, Struct, field
+
+from progress_ledger.ledger.events import (
+    MAX_COUNT,
+    CancelRequested,
+    Completed,
+    Event,
+    Failed,
+    Noted,
+    Payload,
+    Rewound,
+    RunSpec,
+    StageChanged,
+    Ticked,
+    TotalChanged,
+)
+from progress_ledger.ledger.times import seconds_between
+
+__all__ = ("RunState", "StageState", "active_seconds", "apply", "percent_of")
+
+
+class StageState(Struct, kw_only=True):
+    """A stage as folded so far. ``active`` is the time spent in it, in seconds, pauses cut out."""
+
+    name: str
+    status: str = "pending"
+    weight: float | None = None
+    total: int | None = None
+    unit: str | None = None
+    done: int = 0
+    active: float = 0.0
+    started_at: str | None = None
+    finished_at: str | None = None
+
+
+class RunState(Struct, kw_only=True):
+    """Everything the events of one run say, as of ``position``.
+
+    ``done`` and ``total`` are those of the current stage where there is one. ``clock`` is the moment of
+    the last event by the producer's clock where that is sane, else by the ledger's. ``floor`` is the
+    percent below which the run is never shown again.
+    """
+
+    run_id: str
+    kind: str = ""
+    scope: str | None = None
+    title: str | None = None
+    labels: dict[str, str] = field(default_factory=dict)
+    slot: str | None = None
+    owner: str | None = None
+    parent: str | None = None
+    retry_of: str | None = None
+    attempt: int = 1
+    unit: str | None = None
+    run_total: int | None = None
+    stall_seconds: float | None = None
+    lease_seconds: float | None = None
+    status: str = ""
+    stages: list[StageState] = field(default_factory=list)
+    current: int = -1
+    done: int = 0
+    total: int | None = None
+    counts: dict[str, int] = field(default_factory=dict)
+    message: str | None = None
+    error: str | None = None
+    result: Any = None
+    floor: float = 0.0
+    queued_at: str | None = None
+    started_at: str | None = None
+    updated_at: str = ""
+    last_progress_at: str | None = None
+    silent_since: str | None = None
+    finished_at: str | None = None
+    clock: str = ""
+    paused_at: str | None = None
+    paused_seconds: float = 0.0
+    stage_began: float = 0.0
+    cancel_requested_at: str | None = None
+    first: int = 0
+    version: int = 0
+    position: int = 0
+
+    @property
+    def stage(self) -> StageState | None:
+        """The current stage."""
+        return self.stages[self.current] if self.current >= 0 else None
+
+
+def apply(state: RunState | None, event: Event) -> RunState:
+    """The state after ``event``, in place; ``state`` is None before a run's first event.
+
+    An event at or before the state's position changes nothing, so that folding twice is folding once.
+    """
+    if state is None:
+        state = RunState(run_id=event.run_id, first=event.position)
+    elif event.position <= state.position:
+        return state
+    data = event.data
+    at = event.time
+    occurred = data.occurred_at
+    if occurred is not None and state.clock <= occurred <= at:
+        at = occurred
+    step = _STEPS.get(data.type)
+    if step is not None:
+        step(state, data, at)
+    state.clock = at
+    state.updated_at = event.time
+    state.version = event.version
+    state.position = event.position
+    return state
+
+
+def active_seconds(state: RunState, at: str) -> float:
+    """Seconds of work until ``at`` (or the run's end), pauses cut out; 0 before the start."""
+    if state.started_at is None:
+        return 0.0
+    end = state.finished_at or at
+    paused = state.paused_seconds
+    if state.paused_at is not None:
+        paused += seconds_between(state.paused_at, end)
+    return max(0.0, seconds_between(state.started_at, end) - paused)
+
+
+def percent_of(state: RunState) -> float | None:
+    """The whole run's percent, 0 to 100, or None when nothing is known of it. Unrounded."""
+    if state.status == "completed":
+        return 100.0
+    share = _share(state)
+    if share is None:
+        return state.floor or None
+    return max(state.floor, 100.0 * share)
+
+
+def stage_weights(state: RunState) -> list[float]:
+    """Each stage's share of the run, adding up to 1: as declared, else equal.
+
+    A stage without a weight among others that have one counts like their mean.
+    """
+    declared = [stage.weight for stage in state.stages if stage.weight is not None]
+    usual = sum(declared) / len(declared) if declared else 1.0
+    weights = [usual if stage.weight is None else stage.weight for stage in state.stages]
+    whole = sum(weights)
+    if whole <= 0.0:
+        return [1.0 / len(weights)] * len(weights)
+    return [weight / whole for weight in weights]
+
+
+def _share(state: RunState) -> float | None:
+    if not state.stages:
+        return _fraction(state.done, state.total)
+    known = False
+    share = 0.0
+    for index, (stage, weight) in enumerate(zip(state.stages, stage_weights(state), strict=True)):
+        if index == state.current and stage.status == "active":
+            part = _fraction(state.done, state.total)
+        else:
+            part = 1.0 if stage.status == "done" else None
+        if part is not None:
+            known = True
+            share += weight * part
+    return min(1.0, share) if known else None
+
+
+def _fraction(done: int, total: int | None) -> float | None:
+    if not total:
+        return None
+    return min(1.0, done / total)
+
+
+def _settle(state: RunState) -> None:
+    # Called before whatever could make the percent smaller: from here on it is not shown below this.
+    share = _share(state)
+    if share is not None:
+        state.floor = max(state.floor, 100.0 * share)
+
+
+def _progressed(state: RunState, at: str) -> None:
+    state.last_progress_at = at
+    state.silent_since = at
+
+
+def _queued(state: RunState, data: RunSpec, at: str) -> None:
+    _spec(state, data)
+    state.status = "queued"
+    state.queued_at = at
+
+
+def _started(state: RunState, data: RunSpec, at: str) -> None:
+    if state.version == 0:
+        _spec(state, data)
+    state.status = "running"
+    state.started_at = at
+    _progressed(state, at)
+
+
+def _spec(state: RunState, spec: RunSpec) -> None:
+    state.kind = spec.kind
+    state.scope = spec.scope
+    state.title = spec.title
+    state.labels = spec.labels
+    state.slot = spec.slot
+    state.owner = spec.owner
+    state.parent = spec.parent
+    state.retry_of = spec.retry_of
+    state.attempt = spec.attempt
+    state.unit = spec.unit
+    state.run_total = state.total = spec.total
+    state.stall_seconds = spec.stall_seconds
+    state.lease_seconds = spec.lease_seconds
+    state.stages = [
+        StageState(name=stage.name, weight=stage.weight, total=stage.total, unit=stage.unit)
+        for stage in spec.stages
+    ]
+
+
+def _ticked(state: RunState, data: Ticked, at: str) -> None:
+    total = data.total
+    if total is not UNSET and total != state.total:
+        _settle(state)
+        state.total = total
+    done = data.done
+    counts = data.counts
+    moved = False
+    if done is None:
+        step = data.advance or 0
+        if step:
+            state.done = min(MAX_COUNT, state.done + step)
+            moved = True
+        if counts is not None:
+            kept = state.counts
+            for name, count in counts.items():
+                kept[name] = min(MAX_COUNT, kept.get(name, 0) + count)
+                moved = moved or count > 0
+    else:
+        if done > state.done:
+            state.done = done
+            moved = True
+        if counts is not None:
+            kept = state.counts
+            for name, count in counts.items():
+                if kept.get(name) != count:
+                    kept[name] = count
+                    moved = True
+    if data.message is not None:
+        state.message = data.message
+    if moved:
+        state.last_progress_at = at
+        state.silent_since = at
+
+
+def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
+    _settle(state)
+    _leave_stage(state, at)
+    for index, stage in enumerate(state.stages):
+        if stage.name == data.stage:
+            break
+    else:
+        index = len(state.stages)
+        stage = StageState(name=data.stage)
+        state.stages.append(stage)
+    state.current = index
+    stage.status = "active"
+    stage.started_at = stage.started_at or at
+    stage.finished_at = None
+    if data.total is not UNSET:
+        stage.total = data.total
+    elif stage.total is None:
+        stage.total = state.run_total
+    stage.done = 0
+    state.done = 0
+    state.total = stage.total
+    state.stage_began = active_seconds(state, at)
+    state.message = data.message
+    _progressed(state, at)
+
+
+def _leave_stage(state: RunState, at: str) -> None:
+    stage = state.stage
+    if stage is None:
+        return
+    stage.status = "done"
+    stage.finished_at = at
+    _measure_stage(state, stage, at)
+
+
+def _measure_stage(state: RunState, stage: StageState, at: str) -> None:
+    stage.done = state.done
+    stage.total = state.total
+    stage.active += max(0.0, active_seconds(state, at) - state.stage_began)
+
+
+def _total_changed(state: RunState, data: TotalChanged, at: str) -> None:
+    _settle(state)
+    state.total = data.total
+    if not state.stages or state.current < 0:
+        state.run_total = data.total
+
+
+def _rewound(state: RunState, data: Rewound, at: str) -> None:
+    state.done = data.done
+    state.floor = 0.0
+    _progressed(state, at)
+
+
+def _noted(state: RunState, data: Noted, at: str) -> None:
+    state.message = data.message
+
+
+def _paused(state: RunState, data: Payload, at: str) -> None:
+    state.status = "paused"
+    state.paused_at = at
+
+
+def _resumed(state: RunState, data: Payload, at: str) -> None:
+    state.status = "running"
+    _end_pause(state, at)
+    state.silent_since = at
+
+
+def _end_pause(state: RunState, at: str) -> None:
+    if state.paused_at is not None:
+        state.paused_seconds += seconds_between(state.paused_at, at)
+        state.paused_at = None
+
+
+def _cancel_requested(state: RunState, data: CancelRequested, at: str) -> None:
+    state.cancel_requested_at = state.cancel_requested_at or at
+
+
+def _ended(state: RunState, data: Any, at: str) -> None:
+    _settle(state)
+    _end_pause(state, at)
+    state.status = data.type
+    state.finished_at = at
+    stage = state.stage
+    if isinstance(data, Completed):
+        state.result = data.result
+        _leave_stage(state, at)
+    elif stage is not None:
+        _measure_stage(state, stage, at)
+    if isinstance(data, Failed):
+        state.error = data.error
+    if isinstance(data, Completed | Failed):
+        if data.message is not None:
+            state.message = data.message
+    elif data.reason is not None:
+        state.message = data.reason
+
+
+_STEPS: dict[str, Callable[[RunState, Any, str], None]] = {
+    "queued": _queued,
+    "started": _started,
+    "ticked": _ticked,
+    "stage_changed": _stage_changed,
+    "total_changed": _total_changed,
+    "rewound": _rewound,
+    "noted": _noted,
+    "paused": _paused,
+    "resumed": _resumed,
+    "cancel_requested": _cancel_requested,
+    "completed": _ended,
+    "failed": _ended,
+    "cancelled": _ended,
+    "interrupted": _ended,
+}
