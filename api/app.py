@@ -1,0 +1,85 @@
+"""The application: every route, behind the guard, with every error as a problem."""
+
+from collections.abc import Awaitable, Callable
+
+from starlette.applications import Starlette
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import ClientDisconnect, Request
+from starlette.responses import Response
+from starlette.routing import Match, Route
+
+from progress_ledger.ledger.errors import LedgerError, SlotTaken
+from progress_ledger.ledger.ledger import Ledger
+from progress_ledger.projections.projector import Projector
+
+from . import health, ingest, listing, run_events, runs
+from .drain import Drain
+from .edge import Edge
+from .guard import Guard
+from .problems import Refusal, problem, problem_of
+from .service import Service
+
+__all__ = ("create_app",)
+
+
+def create_app(
+    ledger: Ledger, projector: Projector, *, drain: Drain | None = None, loopback_only: bool = False
+) -> Starlette:
+    """The whole API over an open ledger and its projector, ready to be served or mounted under any prefix.
+
+    It neither opens nor closes them. ``drain`` is begun by whoever stops the server, so that streams end
+    cleanly. ``loopback_only`` refuses every ``Host`` but loopback names: for a server that is
+    bound to loopback.
+    """
+    service = Service(ledger, projector, drain or Drain())
+    return Starlette(
+        routes=[
+            *listing.routes(service),
+            *runs.routes(service),
+            *run_events.routes(service),
+            *ingest.routes(service),
+            *health.routes(service),
+        ],
+        middleware=[
+            Middleware(Edge),
+            Middleware(Guard, loopback_only=loopback_only),
+        ],
+        exception_handlers={
+            SlotTaken: _slot_taken(service),
+            LedgerError: _refused,
+            Refusal: _refused,
+            HTTPException: _refused,
+            405: _no_such_method,
+            ClientDisconnect: _refused,
+        },
+    )
+
+
+async def _refused(request: Request, error: Exception) -> Response:
+    return problem_of(error)
+
+
+async def _no_such_method(request: Request, error: Exception) -> Response:
+    # Several routes share a path, and the router names the methods of the first one only.
+    response = problem_of(error)
+    allowed = {
+        method
+        for route in request.app.routes
+        if isinstance(route, Route) and route.matches(request.scope)[0] is not Match.NONE
+        for method in route.methods or ()
+    }
+    if allowed:
+        response.headers["Allow"] = ", ".join(sorted(allowed))
+    return response
+
+
+def _slot_taken(service: Service) -> Callable[[Request, Exception], Awaitable[Response]]:
+    # Over HTTP the holder is shown as everybody sees it, so that a client can go on to follow it.
+    async def answer(request: Request, error: Exception) -> Response:
+        assert isinstance(error, SlotTaken)
+        holder = await service.projector.snapshot(error.run.run_id)
+        fields = error.fields()
+        return problem(409, error.code, str(error), fields if holder is None else {**fields, "run": holder})
+
+    return answer

@@ -1,0 +1,123 @@
+"""One run: begin it, look at it now or as it was, ask it to stop."""
+
+import re
+from functools import partial
+
+import msgspec
+from msgspec import Raw
+from starlette.requests import Request
+from starlette.responses import Response
+from starlette.routing import BaseRoute, Route
+
+from progress_ledger.ledger.door import parse_event, parse_spec
+from progress_ledger.ledger.errors import InvalidRun, RunNotFound
+from progress_ledger.ledger.times import normalise_time
+from progress_ledger.projections.snapshot import Snapshot
+
+from .bodies import decode, read_body
+from .problems import Refusal
+from .replies import run_path, snapshot_reply
+from .service import Service
+
+__all__ = ("routes", "snapshot_of")
+
+_object = msgspec.json.Decoder(dict[str, Raw])
+_text: msgspec.json.Decoder[str | None] = msgspec.json.Decoder(str | None)
+
+_VERSION = re.compile(r"v([0-9]{1,18})")
+_POSITION = re.compile(r"[0-9]{1,18}")
+
+
+def routes(service: Service) -> list[BaseRoute]:
+    """``POST /v1/runs``, ``GET /v1/runs/{id}`` and ``POST /v1/runs/{id}/cancel``."""
+    return [
+        Route("/v1/runs", partial(_create, service), methods=["POST"], name="create_run"),
+        Route("/v1/runs/{run_id}", partial(_show, service), methods=["GET"], name="show_run"),
+        Route("/v1/runs/{run_id}/cancel", partial(_cancel, service), methods=["POST"], name="cancel_run"),
+    ]
+
+
+async def snapshot_of(service: Service, run_id: str) -> Snapshot:
+    """The run as it is now. Raises RunNotFound or Unavailable."""
+    snapshot = await service.projector.snapshot(run_id)
+    if snapshot is None:
+        raise RunNotFound(run_id)
+    return snapshot
+
+
+async def _create(service: Service, request: Request) -> Response:
+    fields = decode(await read_body(request), _object, InvalidRun)
+    run_id = _taken(fields, "run_id")
+    status = _taken(fields, "status") or "running"
+    if status not in ("queued", "running"):
+        raise InvalidRun(
+            f"status {status[:40]!r} is no status to begin with; use queued or running.", field="status"
+        )
+    created = await service.ledger.create(
+        parse_spec(msgspec.json.encode(fields)), run_id=run_id, queued=status == "queued"
+    )
+    snapshot = await snapshot_of(service, created.run_id)
+    return snapshot_reply(
+        request,
+        service.ledger.epoch,
+        snapshot,
+        201 if created.appended else 200,
+        headers={"Location": run_path(request, created.run_id)},
+    )
+
+
+async def _show(service: Service, request: Request) -> Response:
+    run_id: str = request.path_params["run_id"]
+    at = request.query_params.get("at")
+    snapshot = await snapshot_of(service, run_id) if at is None else await _as_it_was(service, run_id, at)
+    return snapshot_reply(request, service.ledger.epoch, snapshot)
+
+
+async def _as_it_was(service: Service, run_id: str, at: str) -> Snapshot:
+    if found := _VERSION.fullmatch(at):
+        head = await service.ledger.log.run(run_id)
+        if head is None:
+            raise RunNotFound(run_id)
+        version = int(found[1])
+        if version > head.version:
+            raise Refusal(
+                404,
+                "run_not_found",
+                f"Run {run_id!r} has no version {version}; its newest is v{head.version}.",
+                run_id=run_id,
+            )
+        return await service.projector.snapshot_at(run_id, version=version)
+    if _POSITION.fullmatch(at):
+        return await service.projector.snapshot_at(run_id, position=int(at))
+    try:
+        # An unescaped + in a query is read as a space; no time has one before its zone.
+        time = normalise_time(at.replace(" ", "+"))
+    except ValueError:
+        raise Refusal(
+            400,
+            "malformed",
+            f"at {at[:60]!r} is not understood; use a version (v7), a position (1042) or an RFC 3339 time.",
+            field="at",
+        ) from None
+    return await service.projector.snapshot_at(run_id, time=time)
+
+
+async def _cancel(service: Service, request: Request) -> Response:
+    run_id: str = request.path_params["run_id"]
+    draft = parse_event("cancel_requested", await read_body(request) or b"{}")
+    snapshot = await snapshot_of(service, run_id)
+    # Asked again, an active run has nothing new to record; an ended one refuses either way.
+    if not snapshot.cancel_requested or snapshot.finished_at is not None:
+        await service.ledger.append(run_id, [draft])
+        snapshot = await snapshot_of(service, run_id)
+    return snapshot_reply(request, service.ledger.epoch, snapshot, 202)
+
+
+def _taken(fields: dict[str, Raw], name: str) -> str | None:
+    raw = fields.pop(name, None)
+    if raw is None:
+        return None
+    try:
+        return _text.decode(raw)
+    except msgspec.ValidationError as error:
+        raise InvalidRun(f"{name}: {error}.", field=name) from None
