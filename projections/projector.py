@@ -15,11 +15,13 @@ import anyio
 
 from progress_ledger.ledger import codec
 from progress_ledger.ledger.errors import LedgerError, RunNotFound
-from progress_ledger.ledger.events import ACTIVE
+from progress_ledger.ledger.events import ACTIVE, TERMINAL, Event
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Commit, Recorded, RunFilter
 from progress_ledger.ledger.times import parse_time
 
+from .family import Family
+from .histories import Histories
 from .projection import Follower
 from .run import RunState, apply
 from .snapshot import Snapshot
@@ -52,6 +54,8 @@ class Projector:
         self._ledger = ledger
         self._log = ledger.log
         self._store = StateStore(ledger.log)
+        self._family = Family()
+        self.histories = Histories()
         self._states: dict[str, RunState] = {}
         self._ended: OrderedDict[str, RunState] = OrderedDict()
         self._unsaved: dict[str, RunState] = {}
@@ -119,6 +123,10 @@ class Projector:
         moment = self._ledger.clock() if now is None else now
         return frozenset(state.run_id for state in self._states.values() if is_stalled(state, moment))
 
+    def peek(self, run_id: str) -> RunState | None:
+        """The run's state when it is in memory, as every active run's is. Do not change it."""
+        return self._states.get(run_id) or self._ended.get(run_id)
+
     async def state(self, run_id: str) -> RunState | None:
         """The run's state as of the newest event, or None when there is no such run. Do not change it."""
         return (await self.states((run_id,))).get(run_id)
@@ -144,7 +152,7 @@ class Projector:
         """The runs that exist, at ``now`` (the ledger's clock when not given), in the order asked for."""
         states = await self.states(run_ids)
         moment = self._ledger.clock() if now is None else now
-        return {run_id: view(state, moment) for run_id, state in states.items()}
+        return {run_id: self._family.view(state, moment, self._states) for run_id, state in states.items()}
 
     async def snapshot_at(
         self, run_id: str, *, version: int | None = None, position: int | None = None, time: str | None = None
@@ -174,7 +182,12 @@ class Projector:
                     if state is None:
                         raise RunNotFound(run_id)
                     return state
-                state = apply(state, event)
+                if state is None:
+                    kept = self.peek(run_id) or (await self._store.load((run_id,))).get(run_id)
+                    prior = self.histories.prior(event) if kept is None else kept.prior
+                    state = apply(None, event, prior)
+                else:
+                    state = apply(state, event)
             after += len(page)
         if state is None:
             raise RunNotFound(run_id)
@@ -186,6 +199,8 @@ class Projector:
         Returns the number of events folded.
         """
         states: dict[str, RunState] = {}
+        histories = Histories()
+        gone = self.histories.ends()
         count = position = 0
         while position < self.position or count == 0:
             page = await self._log.read(position, limit=_PAGE)
@@ -197,11 +212,13 @@ class Projector:
                 position = at
                 count += 1
                 if body is not None:
-                    event = codec.decode(body, at)
-                    states[event.run_id] = apply(states.get(event.run_id), event)
+                    _fold_into(states, histories, codec.decode(body, at))
+                elif at in gone:
+                    histories.pruned(*gone[at])
         self._states = {state.run_id: state for state in states.values() if state.status in ACTIVE}
         self._ended = OrderedDict((state.run_id, state) for state in states.values() if state.status not in ACTIVE)
         self._unsaved = states
+        self.histories = histories
         self._evict()
         return count
 
@@ -210,6 +227,7 @@ class Projector:
     async def _load(self) -> None:
         self.position = await self._store.checkpoint()
         if self.position:
+            await self.histories.load(self._log)
             after: int | None = None
             while True:
                 page = await self._log.runs(
@@ -220,6 +238,7 @@ class Projector:
                 after = page.next
                 if after is None:
                     break
+        self._family.rebuild(self._states)
         await self._catch_up(await self._log.head())
 
     def _on_commit(self, commit: Commit) -> None:
@@ -293,12 +312,11 @@ class Projector:
     def _fold(self, recorded: Recorded) -> None:
         event = recorded.event
         run_id = event.run_id
-        state = apply(self._states.get(run_id), event)
+        state = _fold_into(self._states, self.histories, event)
+        self._family.folded(state)
         self.position = event.position
         self._unsaved[run_id] = state
-        if state.status in ACTIVE:
-            self._states[run_id] = state
-        else:
+        if state.status not in ACTIVE:
             self._states.pop(run_id, None)
             self._ended[run_id] = state
         for follower in self._followers:
@@ -352,6 +370,7 @@ class Projector:
         if not unsaved:
             return
         try:
+            await self.histories.save(self._log)
             await self._store.save(unsaved.values(), checkpoint=position)
         except BaseException:
             self._unsaved = unsaved | self._unsaved
@@ -364,3 +383,12 @@ class Projector:
         for run_id in ended:
             self._unsaved.pop(run_id, None)
         self._evict()
+
+
+def _fold_into(states: dict[str, RunState], histories: Histories, event: Event) -> RunState:
+    state = states.get(event.run_id)
+    prior = histories.prior(event) if state is None else None
+    state = states[event.run_id] = apply(state, event, prior)
+    if state.position == event.position and state.status in TERMINAL:
+        histories.ended(state)
+    return state

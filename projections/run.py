@@ -24,6 +24,10 @@ from progress_ledger.ledger.events import (
 )
 from progress_ledger.ledger.times import seconds_between
 
+from .curve import Course
+from .history import Prior
+from .outlook import end_silence, foretell, weigh
+
 __all__ = ("RunState", "StageState", "active_seconds", "apply", "percent_of")
 
 
@@ -46,7 +50,8 @@ class RunState(Struct, kw_only=True):
 
     ``done`` and ``total`` are those of the current stage where there is one. ``clock`` is the moment of
     the last event by the producer's clock where that is sane, else by the ledger's. ``floor`` is the
-    percent below which the run is never shown again.
+    percent below which the run is never shown again. ``prior`` is the history of the run's kind as it stood
+    at the run's first position, ``weights`` what each of ``stages`` counts, ``ticks`` those that moved.
     """
 
     run_id: str
@@ -84,6 +89,10 @@ class RunState(Struct, kw_only=True):
     paused_seconds: float = 0.0
     stage_began: float = 0.0
     cancel_requested_at: str | None = None
+    course: Course = field(default_factory=Course)
+    prior: Prior | None = None
+    weights: list[float] = field(default_factory=list)
+    ticks: int = 0
     first: int = 0
     version: int = 0
     position: int = 0
@@ -94,13 +103,14 @@ class RunState(Struct, kw_only=True):
         return self.stages[self.current] if self.current >= 0 else None
 
 
-def apply(state: RunState | None, event: Event) -> RunState:
+def apply(state: RunState | None, event: Event, prior: Prior | None = None) -> RunState:
     """The state after ``event``, in place; ``state`` is None before a run's first event.
 
-    An event at or before the state's position changes nothing, so that folding twice is folding once.
+    ``prior`` is what history says at that first event, and is not looked at later. An event at or before
+    the state's position changes nothing, so that folding twice is folding once.
     """
     if state is None:
-        state = RunState(run_id=event.run_id, first=event.position)
+        state = RunState(run_id=event.run_id, first=event.position, prior=prior)
     elif event.position <= state.position:
         return state
     data = event.data
@@ -139,26 +149,12 @@ def percent_of(state: RunState) -> float | None:
     return max(state.floor, 100.0 * share)
 
 
-def stage_weights(state: RunState) -> list[float]:
-    """Each stage's share of the run, adding up to 1: as declared, else equal.
-
-    A stage without a weight among others that have one counts like their mean.
-    """
-    declared = [stage.weight for stage in state.stages if stage.weight is not None]
-    usual = sum(declared) / len(declared) if declared else 1.0
-    weights = [usual if stage.weight is None else stage.weight for stage in state.stages]
-    whole = sum(weights)
-    if whole <= 0.0:
-        return [1.0 / len(weights)] * len(weights)
-    return [weight / whole for weight in weights]
-
-
 def _share(state: RunState) -> float | None:
     if not state.stages:
         return _fraction(state.done, state.total)
     known = False
     share = 0.0
-    for index, (stage, weight) in enumerate(zip(state.stages, stage_weights(state), strict=True)):
+    for index, (stage, weight) in enumerate(zip(state.stages, state.weights, strict=True)):
         if index == state.current and stage.status == "active":
             part = _fraction(state.done, state.total)
         else:
@@ -183,8 +179,21 @@ def _settle(state: RunState) -> None:
 
 
 def _progressed(state: RunState, at: str) -> None:
+    _listen(state, at)
     state.last_progress_at = at
     state.silent_since = at
+
+
+def _listen(state: RunState, at: str) -> None:
+    # A silence that matters is a minute or longer, so it ends in another minute than it began.
+    since = state.silent_since
+    if since is not None and since[:16] != at[:16] and (seconds := seconds_between(since, at)) >= 60.0:
+        end_silence(state, _share(state), seconds)
+
+
+def _mark(state: RunState, at: str) -> None:
+    percent = percent_of(state)
+    foretell(state, None if percent is None else percent / 100.0, active_seconds(state, at))
 
 
 def _queued(state: RunState, data: RunSpec, at: str) -> None:
@@ -219,6 +228,8 @@ def _spec(state: RunState, spec: RunSpec) -> None:
         StageState(name=stage.name, weight=stage.weight, total=stage.total, unit=stage.unit)
         for stage in spec.stages
     ]
+    state.weights = weigh(state)
+    state.course.retotal(0, spec.total)
 
 
 def _ticked(state: RunState, data: Ticked, at: str) -> None:
@@ -226,6 +237,7 @@ def _ticked(state: RunState, data: Ticked, at: str) -> None:
     if total is not UNSET and total != state.total:
         _settle(state)
         state.total = total
+        state.course.retotal(state.done, total)
     done = data.done
     counts = data.counts
     moved = False
@@ -252,8 +264,14 @@ def _ticked(state: RunState, data: Ticked, at: str) -> None:
     if data.message is not None:
         state.message = data.message
     if moved:
+        state.ticks += 1
+        since = state.silent_since
+        if since is None or since[:16] != at[:16]:
+            _listen(state, at)
         state.last_progress_at = at
         state.silent_since = at
+        if state.done >= state.course.next:
+            _mark(state, at)
 
 
 def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
@@ -266,6 +284,7 @@ def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
         index = len(state.stages)
         stage = StageState(name=data.stage)
         state.stages.append(stage)
+        state.weights = weigh(state)
     state.current = index
     stage.status = "active"
     stage.started_at = stage.started_at or at
@@ -274,12 +293,13 @@ def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
         stage.total = data.total
     elif stage.total is None:
         stage.total = state.run_total
+    _progressed(state, at)
+    state.stage_began = active_seconds(state, at)
+    state.course.enter(stage.name, state.done, stage.total, state.stage_began - state.course.cut)
     stage.done = 0
     state.done = 0
     state.total = stage.total
-    state.stage_began = active_seconds(state, at)
     state.message = data.message
-    _progressed(state, at)
 
 
 def _leave_stage(state: RunState, at: str) -> None:
@@ -300,6 +320,7 @@ def _measure_stage(state: RunState, stage: StageState, at: str) -> None:
 def _total_changed(state: RunState, data: TotalChanged, at: str) -> None:
     _settle(state)
     state.total = data.total
+    state.course.retotal(state.done, data.total)
     if not state.stages or state.current < 0:
         state.run_total = data.total
 
@@ -307,6 +328,7 @@ def _total_changed(state: RunState, data: TotalChanged, at: str) -> None:
 def _rewound(state: RunState, data: Rewound, at: str) -> None:
     state.done = data.done
     state.floor = 0.0
+    state.course.rewind(data.done)
     _progressed(state, at)
 
 
@@ -340,6 +362,7 @@ def _ended(state: RunState, data: Any, at: str) -> None:
     _end_pause(state, at)
     state.status = data.type
     state.finished_at = at
+    state.course.close(state.done, active_seconds(state, at) - state.course.cut)
     stage = state.stage
     if isinstance(data, Completed):
         state.result = data.result

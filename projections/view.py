@@ -5,15 +5,14 @@ from typing import NamedTuple
 from progress_ledger.ledger.events import ACTIVE, Event
 from progress_ledger.ledger.times import format_time, parse_time
 
-from .rate import UNKNOWN, Estimate, mean_rate, mean_remaining
-from .run import RunState, StageState, active_seconds, percent_of, stage_weights
+from .estimate import NOTHING, Estimate
+from .outlook import allowed_silence, remaining
+from .rate import mean_rate
+from .run import RunState, StageState, active_seconds, percent_of
 from .snapshot import Change, Snapshot, StageView
+from .stall import STALL_SECONDS
 
-__all__ = ("STALL_SECONDS", "change", "is_stalled", "view")
-
-STALL_SECONDS = 60.0
-"""Seconds of silence after which a running run counts as stalled, unless its spec says otherwise."""
-
+__all__ = ("change", "is_stalled", "view")
 
 class _Measures(NamedTuple):
     percent: float | None
@@ -141,11 +140,11 @@ def _measure(state: RunState, now: float) -> _Measures:
     if state.started_at is not None:
         elapsed = max(0.0, parse_time(state.finished_at or at) - parse_time(state.started_at))
     rate = mean_rate(state.done, active - state.stage_began)
-    estimate = _estimate(state, percent, active)
+    silent, because = _silence(state, now)
+    estimate = _estimate(state, active - silent if because else active)
     finish_at = None
     if estimate.seconds is not None and state.status == "running":
         finish_at = format_time(now + min(estimate.seconds, 3e9))
-    silent, because = _silence(state, now)
     return _Measures(
         None if percent is None else _shown(state, percent),
         None if rate is None else round(rate, 6),
@@ -158,27 +157,31 @@ def _measure(state: RunState, now: float) -> _Measures:
     )
 
 
-def _estimate(state: RunState, percent: float | None, active: float) -> Estimate:
+def _estimate(state: RunState, active: float) -> Estimate:
     if state.status == "completed":
-        return Estimate(0.0, None, None, None)
+        return Estimate(0.0)
     if state.status not in ACTIVE or state.status == "queued":
-        return UNKNOWN
+        return NOTHING
     if not state.stages and state.total is not None and state.done >= state.total:
-        return Estimate(0.0, None, None, None)
-    found = mean_remaining(None if percent is None else percent / 100.0, active)
-    if found.seconds is None:
-        return found
-    return found._replace(seconds=round(found.seconds, 3))
+        return Estimate(0.0)
+    found = remaining(state, active)
+    low, high = _rounded(found.low), _rounded(found.high)
+    return Estimate(_rounded(found.seconds), low, high, found.basis, found.why)
+
+
+def _rounded(seconds: float | None) -> float | None:
+    return None if seconds is None else round(seconds, 3)
 
 
 def _silence(state: RunState, now: float) -> tuple[float, str | None]:
     if state.status != "running" or state.silent_since is None:
         return 0.0, None
-    limit = STALL_SECONDS if state.stall_seconds is None else state.stall_seconds
     silent = max(0.0, now - parse_time(state.silent_since))
-    if silent <= limit:
+    if silent <= (STALL_SECONDS if state.stall_seconds is None else state.stall_seconds):
         return silent, None
-    return silent, "declared" if state.stall_seconds is not None else "default"
+    percent = percent_of(state)
+    allowed = allowed_silence(state, None if percent is None else percent / 100.0)
+    return silent, None if silent <= allowed.seconds else allowed.because
 
 
 def _shown(state: RunState, percent: float) -> float:
@@ -204,10 +207,9 @@ def _unit(state: RunState) -> str | None:
 def _stages(state: RunState) -> list[StageView]:
     if not state.stages:
         return []
-    weights = stage_weights(state)
     return [
         _stage(state, stage, weight, current=index == state.current and state.finished_at is None)
-        for index, (stage, weight) in enumerate(zip(state.stages, weights, strict=True))
+        for index, (stage, weight) in enumerate(zip(state.stages, state.weights, strict=True))
     ]
 
 
