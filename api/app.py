@@ -19,12 +19,18 @@ from .edge import Edge
 from .guard import Guard
 from .problems import Refusal, problem, problem_of
 from .service import Service
+from .stream import Streams, StreamSettings
 
 __all__ = ("create_app",)
 
 
 def create_app(
-    ledger: Ledger, projector: Projector, *, drain: Drain | None = None, loopback_only: bool = False
+    ledger: Ledger,
+    projector: Projector,
+    *,
+    drain: Drain | None = None,
+    loopback_only: bool = False,
+    streams: StreamSettings | None = None,
 ) -> Starlette:
     """The whole API over an open ledger and its projector, ready to be served or mounted under any prefix.
 
@@ -35,6 +41,7 @@ def create_app(
     service = Service(ledger, projector, drain or Drain())
     return Starlette(
         routes=[
+            *Streams(service, streams or StreamSettings()).routes(),
             *listing.routes(service),
             *runs.routes(service),
             *run_events.routes(service),

@@ -22,6 +22,7 @@ __all__ = (
     "Accepted",
     "Append",
     "Commit",
+    "Described",
     "Document",
     "EventLog",
     "Receipt",
@@ -117,6 +118,19 @@ class Commit(NamedTuple):
     heads: dict[str, RunHead]
 
 
+class Described(Protocol):
+    """What a filter looks at."""
+
+    run_id: str
+    kind: str
+    scope: str | None
+    title: str | None
+    parent: str | None
+    slot: str | None
+    labels: dict[str, str]
+    status: str
+
+
 class RunFilter(Struct, kw_only=True, frozen=True):
     """Which runs: fields left None or empty do not filter; all that are given must hold.
 
@@ -133,8 +147,8 @@ class RunFilter(Struct, kw_only=True, frozen=True):
     run_ids: frozenset[str] | None = None
     q: str | None = None
 
-    def matches(self, head: RunHead) -> bool:
-        """Whether the run with this head is one of them."""
+    def matches(self, head: Described) -> bool:
+        """Whether the run so described (a head, or a projection's state) is one of them."""
         return (
             (self.kind is None or head.kind == self.kind)
             and (self.scope is None or head.scope == self.scope)
@@ -148,7 +162,7 @@ class RunFilter(Struct, kw_only=True, frozen=True):
         )
 
     @staticmethod
-    def _found(head: RunHead, text: str) -> bool:
+    def _found(head: Described, text: str) -> bool:
         return any(
             value is not None and text in value.casefold()
             for value in (head.run_id, head.kind, head.scope, head.title)
