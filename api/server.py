@@ -1,0 +1,151 @@
+"""The server process: a socket of our own, uvicorn on it, and a stop that loses nothing.
+
+Where it departs from uvicorn's own way of running, on purpose:
+
+* the listening socket is ours, with a small send buffer that connections inherit: with the kernel's default a
+  reader that has stopped hides behind 17,000 stale events before anybody notices;
+* the signals are ours: uvicorn waits for open streams and never tells them, so that one browser tab would keep
+  the process alive for good. Here a signal first begins the drain, streams end themselves, and what still hangs
+  after the grace is cut.
+"""
+
+import contextlib
+import logging
+import signal
+import socket
+from collections.abc import Callable, Iterator
+from contextlib import AsyncExitStack
+from pathlib import Path
+
+import anyio
+import uvicorn
+from starlette.types import ASGIApp
+
+from progress_ledger.ledger.ledger import Ledger
+from progress_ledger.ledger.sqlite_file import Durability
+from progress_ledger.projections.projector import Projector
+
+from .app import create_app
+from .drain import Drain
+from .guard import is_loopback
+
+__all__ = ("GRACE", "bind", "drain_on_signals", "serve", "serve_app", "url_of")
+
+GRACE = 3.0
+"""Seconds that open requests and streams have to end once the drain began."""
+
+_SEND_BUFFER = 64 * 1024
+_BACKLOG = 2048
+_IDLE_SECONDS = 30
+
+
+def bind(host: str, port: int) -> socket.socket:
+    """A listening socket; port 0 takes any free one. Raises OSError."""
+    family, kind, protocol, _, address = socket.getaddrinfo(
+        host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
+    )[0]
+    listener = socket.socket(family, kind, protocol)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        listener.bind(address)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def url_of(listener: socket.socket) -> str:
+    """``http://HOST:PORT`` of a listening socket."""
+    host, port = listener.getsockname()[:2]
+    return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
+
+
+async def serve_app(
+    app: ASGIApp, listener: socket.socket, *, drain: Drain, listening: Callable[[], None] = lambda: None
+) -> None:
+    """Answer on the socket until ``drain`` begins, then for at most the grace; the socket is closed on return.
+
+    ``listening`` is called once requests are answered. Sets no signal handlers.
+    """
+    config = uvicorn.Config(
+        app,
+        http="httptools",
+        ws="none",
+        lifespan="off",
+        loop="none",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        proxy_headers=False,
+        backlog=_BACKLOG,
+        timeout_keep_alive=_IDLE_SECONDS,
+        timeout_graceful_shutdown=int(GRACE),
+    )
+    server = _Server(config, listening)
+
+    async def stop() -> None:
+        await drain.wait()
+        server.should_exit = True
+
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(stop)
+        try:
+            await server.serve(sockets=[listener])
+        finally:
+            listener.close()
+            tasks.cancel_scope.cancel()
+
+
+async def serve(
+    path: str | Path,
+    *,
+    host: str = "127.0.0.1",
+    port: int = 8000,
+    durability: Durability = "power",
+    listening: Callable[[str], None] = lambda url: None,
+) -> None:
+    """Serve the ledger at ``path`` until SIGTERM or SIGINT, then drain and return with everything closed.
+
+    ``listening`` is called with the URL once it answers. A second signal ends at once what is still open.
+    Raises OSError when the address cannot be had, and what opening the ledger raises.
+    """
+    drain = Drain()
+    with contextlib.closing(bind(host, port)) as listener:
+        url = url_of(listener)
+        loopback = is_loopback(listener.getsockname()[0])
+        async with AsyncExitStack() as stack:
+            ledger = await stack.enter_async_context(Ledger.open(path, durability=durability))
+            projector = await stack.enter_async_context(Projector.open(ledger))
+            app = create_app(ledger, projector, drain=drain, loopback_only=loopback)
+            async with anyio.create_task_group() as tasks:
+                serving = anyio.CancelScope()
+                tasks.start_soon(drain_on_signals, drain, serving)
+                with serving:
+                    await serve_app(app, listener, drain=drain, listening=lambda: listening(url))
+                tasks.cancel_scope.cancel()
+
+
+async def drain_on_signals(drain: Drain, serving: anyio.CancelScope) -> None:
+    """Begin the drain at the first SIGTERM or SIGINT, cancel ``serving`` at the second."""
+    with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        async for _ in signals:
+            if drain.begun:
+                serving.cancel()
+            drain.begin()
+
+
+class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, listening: Callable[[], None]) -> None:
+        super().__init__(config)
+        self._listening = listening
+
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        self._listening()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        yield
