@@ -108,7 +108,8 @@ def main() -> None:
     stack: list[tuple[int, bytes]] = []
     runs: dict[str, tuple[int, int, bytes]] = {}  # first version, last version, last type
     at, at_kept = 0, None
-    with (gzip.open if asked.events.suffix == ".gz" else open)(asked.events, "rb") as lines:
+    packed = asked.events.suffix == ".gz"
+    with gzip.open(asked.events) if packed else asked.events.open("rb") as lines:
         for first, count in [*manifest["leaves"], (head[1], 0)]:
             while at < first and hashes:  # the events that are not shown: whole subtrees, as wide as they fit
                 width = 1 << (first - at).bit_length() - 1

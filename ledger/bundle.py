@@ -16,7 +16,7 @@ import json
 import re
 from collections.abc import Callable, Iterator, Sequence
 from hashlib import sha256
-from importlib import resources
+from pathlib import Path
 from typing import NamedTuple
 
 import msgspec
@@ -305,4 +305,4 @@ class BundleReader:
 
 def verifier_script() -> str:
     """The independent verifier's source: one file, standard library only."""
-    return resources.files(__package__).joinpath("_bundle_verifier.py").read_text("utf-8")
+    return Path(__file__).with_name("_bundle_verifier.py").read_text("utf-8")

@@ -7,6 +7,7 @@ import os
 import re
 import secrets
 import sqlite3
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
@@ -41,14 +42,16 @@ APPLICATION_ID = 0x50524C47
 
 Durability: TypeAlias = Literal["power", "process"]
 
+_LOG_KEPT = 64 * 1024 * 1024
 _SYNCHRONOUS = {"power": "FULL", "process": "NORMAL"}
 _NETWORK = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse.sshfs", "ceph", "glusterfs"))
 
 
 @cache
 def queries() -> dict[str, str]:
-    """The named statements of ``sql/queries.sql``."""
-    text = resources.files(__package__).joinpath("sql", "queries.sql").read_text("utf-8")
+    """The named statements of ``sql/queries.sql`` and ``sql/audit.sql``."""
+    folder = resources.files(__package__).joinpath("sql")
+    text = "\n".join(folder.joinpath(name).read_text("utf-8") for name in ("queries.sql", "audit.sql"))
     return {
         name: statement.strip()
         for name, statement in re.findall(r"^-- name: (\w+)\n(.*?;)$", text, re.MULTILINE | re.DOTALL)
@@ -81,15 +84,26 @@ def connect_writer(
     """
     with friendly(path):
         _refuse_network_disk(path)
+        if path.exists() and not os.access(path, os.W_OK):
+            # SQLite would open it all the same, and refuse the first append.
+            raise ReadOnly(f"{path} cannot be written; check the rights of the file and of its folder.")
         connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
         try:
             _recognise(connection, path)
-            connection.execute("PRAGMA journal_mode = WAL")
-            connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
-            # SQLite before 3.51.3 can corrupt the file when one connection checkpoints while another
-            # resets the log: checkpoints are ours, under WriteLock, and never happen by themselves.
-            connection.execute("PRAGMA wal_autocheckpoint = 0")
-            _migrate(connection, now)
+            with _locked_file(path, busy_timeout):
+                # Two that begin the same file at one instant would refuse each other here without waiting.
+                mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
+                if mode != "wal":
+                    raise Unavailable(
+                        f"{path} is on a disk that cannot share memory between processes; use a local one."
+                    )
+                connection.execute(f"PRAGMA synchronous = {_SYNCHRONOUS[durability]}")
+                # SQLite before 3.51.3 can corrupt the file when one connection checkpoints while another
+                # resets the log: checkpoints are ours, under WriteLock, and never happen by themselves.
+                connection.execute("PRAGMA wal_autocheckpoint = 0")
+                # A log that a slow reader made long is cut when it is begun anew.
+                connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT}")
+                _migrate(connection, now)
         except BaseException:
             connection.close()
             raise
@@ -113,6 +127,16 @@ def connect_reader(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
             connection.close()
             raise
         return connection
+
+
+@contextmanager
+def _locked_file(path: Path, timeout: float) -> Iterator[None]:
+    lock = WriteLock(path, timeout=timeout)
+    try:
+        with lock.held():
+            yield
+    finally:
+        lock.close()
 
 
 def _recognise(connection: sqlite3.Connection, path: Path) -> None:
@@ -184,7 +208,7 @@ def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
     if name.startswith("SQLITE_FULL"):
         return DiskFull(f"The disk of {path} is full; nothing of this request was stored. Make room, try again.")
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
-        return Locked(f"Another process held {path} past the timeout; nothing was stored. Try again.")
+        return _locked(path)
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
         return ReadOnly(f"{path} cannot be written; check the rights of the file and of its folder.")
     if name.startswith("SQLITE_CANTOPEN"):
@@ -192,6 +216,10 @@ def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
     if name == "SQLITE_NOTADB":
         return NotALedger(f"{path} is not a ledger: it is no SQLite file at all. Name another file.")
     return Unavailable(f"{path} cannot be used: {error}.")
+
+
+def _locked(path: Path) -> Locked:
+    return Locked(f"Another process held {path} past the timeout; nothing was stored. Try again.")
 
 
 def _refuse_network_disk(path: Path) -> None:
@@ -216,43 +244,29 @@ def _refuse_network_disk(path: Path) -> None:
 
 
 class WriteLock:
-    """Keeps checkpoints and write transactions of all processes apart.
+    """One write transaction or checkpoint at a time, over all processes.
 
-    A write transaction holds it shared, a checkpoint alone. The lock is a file beside the ledger, since
-    opening and closing the ledger's own files would drop SQLite's locks on them.
+    SQLite keeps writers apart by itself, but not a checkpoint from a writer (before 3.51.3), and its own
+    waiting is coarser. The lock is a file beside the ledger, since opening and closing the ledger's own
+    files would drop SQLite's locks on them.
     """
 
-    def __init__(self, path: Path) -> None:
+    def __init__(self, path: Path, *, timeout: float) -> None:
         self._path = path.with_name(path.name + "-lock")
+        self._ledger = path
+        self._timeout = timeout
         self._file: IO[bytes] | None = None
 
     @contextmanager
-    def shared(self) -> Iterator[None]:
-        """While a write transaction runs. Waits for a checkpoint to finish."""
+    def held(self) -> Iterator[None]:
+        """Hold it for the body. Raises Locked when another process does not let go within the timeout."""
         if fcntl is None:
             yield
             return
         file = self._open()
-        fcntl.flock(file, fcntl.LOCK_SH)
+        self._take(file)
         try:
             yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
-
-    @contextmanager
-    def alone(self) -> Iterator[bool]:
-        """While a checkpoint runs. Yields False, without waiting, when somebody is writing."""
-        if fcntl is None:
-            yield True
-            return
-        file = self._open()
-        try:
-            fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-            return
-        try:
-            yield True
         finally:
             fcntl.flock(file, fcntl.LOCK_UN)
 
@@ -261,6 +275,20 @@ class WriteLock:
         if self._file is not None:
             self._file.close()
             self._file = None
+
+    def _take(self, file: IO[bytes]) -> None:
+        deadline = 0.0
+        pause = 0.0005
+        while True:
+            try:
+                fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+                return
+            except BlockingIOError:
+                deadline = deadline or time.monotonic() + self._timeout
+                if time.monotonic() >= deadline:
+                    raise _locked(self._ledger) from None
+            time.sleep(pause)
+            pause = min(0.005, pause * 1.5)
 
     def _open(self) -> IO[bytes]:
         if self._file is None:
