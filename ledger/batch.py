@@ -20,7 +20,7 @@ from typing import NamedTuple
 import msgspec
 
 from . import codec
-from .door import Draft
+from .door import Draft, check_run_id
 from .errors import (
     EventIdConflict,
     InvalidEvent,
@@ -33,11 +33,11 @@ from .errors import (
     SlotTaken,
     VersionConflict,
 )
-from .events import TERMINAL, RunSpec, Unknown
+from .events import TERMINAL, RunSpec
 from .lifecycle import next_status
 from .log import Accepted, Append, Receipt, Recorded, RunHead, Stored
 
-__all__ = ("Known", "Needs", "NewRow", "Plan", "World", "known_of", "needs", "plan")
+__all__ = ("Known", "Needs", "Plan", "World", "known_of", "needs", "plan")
 
 
 class Known(NamedTuple):
@@ -46,18 +46,6 @@ class Known(NamedTuple):
     receipt: Receipt
     type: str
     data: str
-
-
-class NewRow(NamedTuple):
-    """An event to be written: ``text`` is its body as str, ``number`` its run's.
-
-    ``previous`` is the position of its run's event before it, 0 for the first.
-    """
-
-    recorded: Recorded
-    text: str
-    number: int
-    previous: int
 
 
 class Needs(NamedTuple):
@@ -81,12 +69,18 @@ class World(msgspec.Struct, kw_only=True):
 
 
 class Plan(NamedTuple):
-    """What to write: rows in order, heads touched, event ids to remember, and each request's outcome."""
+    """What to write, and each request's outcome.
+
+    ``rows`` are the new ``events`` as a table takes them: position, the run's number, position of the run's
+    event before (0 for the first), stored text. ``changed`` has the numbers of runs whose status moved.
+    """
 
     outcomes: list[Accepted | LedgerError]
-    rows: list[NewRow]
+    events: list[Recorded]
+    rows: list[tuple[int, int, int, str]]
     created: list[RunHead]
     touched: dict[str, RunHead]
+    changed: set[int]
     event_ids: list[tuple[int, str, int]]
 
 
@@ -113,10 +107,10 @@ def needs(requests: Sequence[Append]) -> Needs:
 
 def plan(requests: Sequence[Append], world: World, *, time: str) -> Plan:
     """Decide all requests in order. ``time`` is the clock, in the log's own form."""
-    done = Plan([], [], [], {}, [])
+    done = Plan([], [], [], [], {}, set(), [])
     for request in requests:
         try:
-            done.outcomes.append(_decide(request, world, done, time))
+            done.outcomes.append(_next(request, world, done, time) or _decide(request, world, done, time))
         except LedgerError as refused:
             done.outcomes.append(refused)
     return done
@@ -128,62 +122,107 @@ def known_of(stored: Stored) -> Known:
     event = codec.decode(stored.body, stored.position)
     payload = event.data
     if isinstance(payload, RunSpec) and payload.attempt != 1:
-        payload = msgspec.structs.replace(payload, attempt=1)
-    data = "" if isinstance(payload, Unknown) else codec.encode_data(payload)
+        data = codec.encode_data(msgspec.structs.replace(payload, attempt=1))
+    else:
+        data = codec.data_of(stored.body).decode("ascii")
     return Known(Receipt(stored.position, event.version), event.type, data)
+
+
+def _next(request: Append, world: World, done: Plan, time: str) -> Accepted | None:
+    # The short way, for what most requests are: one event that leaves its run's status as it is. None where
+    # anything else is to be looked at; what is decided here, _decide decides alike.
+    head = world.heads.get(request.run_id)
+    if head is None or len(request.drafts) != 1 or request.create:
+        return None
+    (draft,) = request.drafts
+    if (
+        draft.event_id is not None
+        or next_status(head.status, draft.type) != head.status
+        or (request.expected_version is not None and request.expected_version != head.version)
+    ):
+        return None
+    moved = msgspec.structs.replace(
+        head, version=head.version + 1, last=world.position + 1, time=max(time, head.time)
+    )
+    world.position = moved.last
+    _write(done, moved, draft, previous=head.last)
+    world.heads[head.run_id] = done.touched[head.run_id] = moved
+    return Accepted(receipts=[Receipt(moved.last, moved.version)], appended=1)
+
+
+def _write(done: Plan, head: RunHead, draft: Draft, *, previous: int) -> None:
+    # The event that brought its run to this head.
+    event_id = draft.event_id
+    run_id, version, time, position = head.run_id, head.version, head.time, head.last
+    text = codec.stored_form(run_id, version, time, draft.type, draft.data, event_id)
+    event = codec.event_of(draft.type, run_id, version, time, draft.payload, event_id, position)
+    done.events.append(Recorded(text.encode("ascii"), event))
+    done.rows.append((position, head.number, previous, text))
 
 
 def _decide(request: Append, world: World, done: Plan, time: str) -> Accepted:
     head = world.heads.get(request.run_id)
     if request.create and head is not None:
         return _create_again(request, head, world)
-    receipts, fresh = _sift(request, world)
+    receipts, fresh, again = _sift(request, world)
     if fresh and head is not None and head.status in TERMINAL:
         if any(draft.type != head.status for draft in fresh.values()):
             raise RunEnded(request.run_id, head.status)
         receipts.update(dict.fromkeys(fresh, Receipt(head.last, head.version)))
         fresh = {}
+    version = 0 if head is None else head.version
     appended = 0
-    if fresh:
-        version = 0 if head is None else head.version
+    if fresh or not request.drafts:
         if request.expected_version is not None and request.expected_version != version:
             raise VersionConflict(request.run_id, request.expected_version, version)
+        if not fresh and head is None:
+            raise RunNotFound(request.run_id)
+    if fresh:
         new = _append(request.run_id, list(fresh.values()), head, world, done, time)
         appended = len(set(new))
         receipts.update(zip(fresh, new, strict=True))
-    for index, draft in enumerate(request.drafts):
-        if index not in receipts:
-            assert draft.event_id is not None
-            receipts[index] = world.known[request.run_id, draft.event_id].receipt
+    for index, first in again.items():
+        receipts[index] = receipts[first]
     return Accepted(receipts=[receipts[index] for index in range(len(request.drafts))], appended=appended)
 
 
-def _sift(request: Append, world: World) -> tuple[dict[int, Receipt], dict[int, Draft]]:
-    # By index: receipts of what is known already, and what is new. An event_id that stands twice in the
-    # request is in neither the second time; it shares the first one's receipt.
+def _sift(request: Append, world: World) -> tuple[dict[int, Receipt], dict[int, Draft], dict[int, int]]:
+    # By index: receipts of what is known already; what is new; and where the request repeats an event_id of
+    # its own, the index of the first one, whose receipt it shares.
     receipts: dict[int, Receipt] = {}
     fresh: dict[int, Draft] = {}
-    seen: dict[str, Draft] = {}
+    again: dict[int, int] = {}
+    seen: dict[str, int] = {}
     for index, draft in enumerate(request.drafts):
         if draft.event_id is None:
             fresh[index] = draft
             continue
         known = world.known.get((request.run_id, draft.event_id))
+        first = seen.setdefault(draft.event_id, index)
         if known is not None:
-            if (known.type, known.data) != (draft.type, draft.data):
+            if not _same(known.type, known.data, draft):
                 raise EventIdConflict(request.run_id, draft.event_id)
             receipts[index] = known.receipt
-        elif draft.event_id not in seen:
-            fresh[index] = seen[draft.event_id] = draft
-        elif (seen[draft.event_id].type, seen[draft.event_id].data) != (draft.type, draft.data):
+        elif first == index:
+            fresh[index] = draft
+        elif _same(fresh[first].type, fresh[first].data, draft):
+            again[index] = first
+        else:
             raise EventIdConflict(request.run_id, draft.event_id)
-    return receipts, fresh
+    return receipts, fresh, again
+
+
+def _same(type_name: str, data: str, draft: Draft) -> bool:
+    # A client may send the keys of an object in another order the second time.
+    return type_name == draft.type and (
+        data == draft.data or codec.canonical(data) == codec.canonical(draft.data)
+    )
 
 
 def _create_again(request: Append, head: RunHead, world: World) -> Accepted:
     (draft,) = request.drafts
     first = world.firsts.get(request.run_id)
-    if first is None or (first.type, first.data) != (draft.type, draft.data):
+    if first is None or not _same(first.type, first.data, draft):
         raise RunExists(head.run_id)
     return Accepted(receipts=[first.receipt], appended=0)
 
@@ -191,63 +230,51 @@ def _create_again(request: Append, head: RunHead, world: World) -> Accepted:
 def _append(
     run_id: str, fresh: list[Draft], before: RunHead | None, world: World, done: Plan, time: str
 ) -> list[Receipt]:
-    # Everything is worked out on copies first, so that a refusal in the middle leaves no trace.
-    if before is None:
-        head = None
-        status, version, last, number = None, 0, 0, world.number + 1
-    else:
-        head = before
-        status, version, last, number = before.status, before.version, before.last, before.number
-        time = max(time, before.time)
-    position = world.position
-    rows: list[NewRow] = []
-    receipts: list[Receipt] = []
+    # First everything that may refuse, on copies, so that a refusal in the middle leaves no trace.
+    head = before
+    status = None if before is None else before.status
+    ready: list[tuple[Draft, str]] = []
     for draft in fresh:
         if status in TERMINAL:
             if draft.type != status:
                 raise RunEnded(run_id, str(status))
-            receipts.append(receipts[-1])
             continue
         following = next_status(status, draft.type)
         if following is None:
             if status is None:
                 raise RunNotFound(run_id, draft.type)
             raise InvalidTransition(run_id, status, draft.type)
-        payload, data = draft.payload, draft.data
-        if isinstance(payload, RunSpec):
+        if isinstance(draft.payload, RunSpec):
             if head is None:
-                head, payload, data = _begin(draft, payload, run_id, number, world)
-            elif data != "{}":
+                head, draft = _begin(draft, draft.payload, run_id, world)
+            elif msgspec.structs.replace(draft.payload, occurred_at=None) != type(draft.payload)():
                 raise InvalidEvent(f"{draft.type!r} takes a spec only as a run's first event.", field="data")
         status = following
-        version += 1
-        position += 1
-        body = codec.stored_form(
-            run_id=run_id, version=version, time=time, type_name=draft.type, data=data, event_id=draft.event_id
-        )
-        event = codec.event_of(
-            draft.type,
-            run_id=run_id,
-            version=version,
-            time=time,
-            data=payload,
-            event_id=draft.event_id,
-            position=position,
-        )
-        rows.append(NewRow(Recorded(body.encode("ascii"), event), body, number, last))
-        receipts.append(Receipt(position, version))
-        last = position
+        ready.append((draft, status))
     assert head is not None
-    assert status is not None
-    first = head.first or receipts[0].position
-    after = msgspec.structs.replace(head, status=status, version=version, first=first, last=last, time=time)
-    _accept(after, rows, fresh, created=before is None, world=world, done=done)
-    return receipts
+    time = max(time, head.time)
+    receipts: list[Receipt] = []
+    for draft, status in ready:
+        previous, world.position = head.last, world.position + 1
+        head = msgspec.structs.replace(
+            head,
+            status=status,
+            version=head.version + 1,
+            first=head.first or world.position,
+            last=world.position,
+            time=time,
+        )
+        _write(done, head, draft, previous=previous)
+        receipts.append(Receipt(head.last, head.version))
+    _accept(head, before, fresh, receipts, world, done)
+    # What repeats the terminal event within the request shares its receipt.
+    return receipts + receipts[-1:] * (len(fresh) - len(ready))
 
 
-def _begin(
-    draft: Draft, spec: RunSpec, run_id: str, number: int, world: World
-) -> tuple[RunHead, RunSpec, str]:
+def _begin(draft: Draft, spec: RunSpec, run_id: str, world: World) -> tuple[RunHead, Draft]:
+    # The head before its first event, and that event with what the ledger stamps on it.
+    # The id goes into the stored bytes as it stands, whoever made the request.
+    check_run_id(run_id)
     if not spec.kind:
         raise InvalidEvent(f"The first event {draft.type!r} of a run must name its kind.", field="data.kind")
     if spec.slot is not None:
@@ -257,13 +284,12 @@ def _begin(
                 spec.slot,
                 SlotHolder(run_id=holder.run_id, kind=holder.kind, status=holder.status, owner=holder.owner),
             )
-    data = draft.data
     if spec.retry_of is not None:
         earlier = world.heads.get(spec.retry_of)
         spec = msgspec.structs.replace(spec, attempt=2 if earlier is None else earlier.attempt + 1)
-        data = codec.encode_data(spec)
+        draft = draft._replace(payload=spec, data=codec.encode_data(spec))
     head = RunHead(
-        number=number,
+        number=world.number + 1,
         run_id=run_id,
         kind=spec.kind,
         scope=spec.scope,
@@ -280,28 +306,30 @@ def _begin(
         last=0,
         time="",
     )
-    return head, spec, data
+    return head, draft
 
 
 def _accept(
-    head: RunHead, rows: list[NewRow], fresh: list[Draft], *, created: bool, world: World, done: Plan
+    head: RunHead,
+    before: RunHead | None,
+    fresh: list[Draft],
+    receipts: list[Receipt],
+    world: World,
+    done: Plan,
 ) -> None:
-    world.heads[head.run_id] = head
-    world.position = head.last
-    if created:
+    world.heads[head.run_id] = done.touched[head.run_id] = head
+    if before is None:
         world.number = head.number
         done.created.append(head)
-        world.firsts[head.run_id] = Known(Receipt(head.first, 1), fresh[0].type, fresh[0].data)
+        world.firsts[head.run_id] = Known(receipts[0], fresh[0].type, fresh[0].data)
+    elif head.status != before.status:
+        done.changed.add(head.number)
     if head.slot is not None:
         if head.active:
             world.slots[head.slot] = head
         elif (holder := world.slots.get(head.slot)) is not None and holder.run_id == head.run_id:
             del world.slots[head.slot]
-    done.touched[head.run_id] = head
-    done.rows.extend(rows)
-    for row, draft in zip(rows, fresh, strict=False):
+    for draft, receipt in zip(fresh, receipts, strict=False):
         if draft.event_id is not None:
-            event = row.recorded.event
-            receipt = Receipt(event.position, event.version)
             world.known[head.run_id, draft.event_id] = Known(receipt, draft.type, draft.data)
-            done.event_ids.append((head.number, draft.event_id, event.position))
+            done.event_ids.append((head.number, draft.event_id, receipt.position))

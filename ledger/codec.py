@@ -19,7 +19,18 @@ import msgspec
 
 from .events import PAYLOADS, Event, Payload, Unknown
 
-__all__ = ("UPCASTERS", "Upcaster", "ascii_json", "decode", "encode_data", "stored_form", "wire_form")
+__all__ = (
+    "UPCASTERS",
+    "Upcaster",
+    "ascii_json",
+    "canonical",
+    "data_of",
+    "decode",
+    "encode_data",
+    "event_of",
+    "stored_form",
+    "wire_form",
+)
 
 Upcaster: TypeAlias = Callable[[dict[str, Any]], dict[str, Any]]
 
@@ -47,7 +58,7 @@ def _escape(error: UnicodeError) -> tuple[str, int]:
 codecs.register_error("ledger.json", _escape)
 
 _encoder = msgspec.json.Encoder()
-_NUL = re.compile(rb"(?<!\\)(?:\\\\)*\\u0000")
+_NUL = re.compile(r"(?<!\\)(?:\\\\)*\\u0000")
 
 
 def ascii_json(value: object) -> bytes:
@@ -67,20 +78,18 @@ def encode_data(payload: Payload) -> str:
 
     Raises ValueError for a NUL character or a lone surrogate in a text.
     """
-    encoded = ascii_json(payload)
-    if b"\\u0000" in encoded and _NUL.search(encoded):
+    encoded = ascii_json(payload).decode("ascii")
+    if "\\u0000" in encoded and _NUL.search(encoded):
         raise ValueError("a text contains the NUL character")
-    return encoded.decode("ascii")
+    return encoded
 
 
-def stored_form(
-    *, run_id: str, version: int, time: str, type_name: str, data: str, event_id: str | None
-) -> str:
+def stored_form(run_id: str, version: int, time: str, type_name: str, data: str, event_id: str | None) -> str:
     """The line that is stored and hashed. ``data`` is :func:`encode_data`'s text."""
-    head = f'{{"run_id":"{run_id}","version":{version},"time":"{time}","type":"{type_name}","data":{data}'
-    if event_id is None:
-        return head + "}"
-    return f'{head},"event_id":{ascii_json(event_id).decode("ascii")}}}'
+    end = "}" if event_id is None else f',"event_id":{ascii_json(event_id).decode("ascii")}}}'
+    return (
+        f'{{"run_id":"{run_id}","version":{version},"time":"{time}","type":"{type_name}","data":{data}{end}'
+    )
 
 
 def wire_form(position: int, body: bytes) -> bytes:
@@ -98,7 +107,8 @@ _EVENTS: dict[str, type[Event]] = {
     for name, payload in PAYLOADS.items()
 }
 
-_decode_known = msgspec.json.Decoder(functools.reduce(operator.or_, _EVENTS.values())).decode  # pyright: ignore
+_known: Any = functools.reduce(operator.or_, _EVENTS.values())
+_decode_known: Callable[[bytes], Event] = msgspec.json.Decoder(_known).decode
 
 
 class _Raw(msgspec.Struct):
@@ -124,15 +134,25 @@ def decode(body: bytes, position: int, *, upcasters: Mapping[tuple[str, int], Up
     try:
         event: Event = _decode_known(body)
     except msgspec.ValidationError:
-        return _unknown(body, position)
-    event.position = position
-    if event.v != 1:
         return _lift(body, position, upcasters)
+    if event.v != 1 or upcasters:
+        return _lift(body, position, upcasters)
+    event.position = position
     return event
 
 
+def data_of(body: bytes) -> bytes:
+    """The ``data`` of a stored event, as it is stored."""
+    return bytes(_decode_raw(body).data)
+
+
+def canonical(data: bytes | str) -> bytes:
+    """JSON ``data`` with sorted keys: two texts that say the same come out the same."""
+    return msgspec.json.encode(msgspec.json.decode(data), order="deterministic")
+
+
 def event_of(
-    type_name: str, *, run_id: str, version: int, time: str, data: Payload, event_id: str | None, position: int
+    type_name: str, run_id: str, version: int, time: str, data: Payload, event_id: str | None, position: int
 ) -> Event:
     """The same event that :func:`decode` reads back, without the way over its bytes."""
     return _EVENTS[type_name](
@@ -155,18 +175,13 @@ def _unknown(body: bytes, position: int) -> Event:
 
 def _lift(body: bytes, position: int, upcasters: Mapping[tuple[str, int], Upcaster]) -> Event:
     raw: dict[str, Any] = msgspec.json.decode(body, type=dict[str, Any])
-    newest = False
-    while not newest:
-        step = upcasters.get((raw["type"], raw.get("v", 1)))
-        if step is None:
-            newest = True
-        else:
-            raw = step(raw)
-    if raw.get("v", 1) != 1 + sum(1 for name, _ in upcasters if name == raw["type"]):
-        return _unknown(body, position)
     try:
+        while (step := upcasters.get((raw["type"], raw.get("v", 1)))) is not None:
+            raw = step(raw)
+        if raw.get("v", 1) != 1 + sum(1 for name, _ in upcasters if name == raw["type"]):
+            return _unknown(body, position)
         event = msgspec.convert(raw, _EVENTS[raw["type"]])
-    except (msgspec.ValidationError, KeyError):
+    except (msgspec.ValidationError, KeyError, TypeError):
         return _unknown(body, position)
     event.position = position
     return event

@@ -5,26 +5,43 @@ be stored. What depends on the run (status, version, slot) is decided later, in 
 """
 
 import re
-from typing import NamedTuple, TypeAlias, cast
+from collections.abc import Callable
+from typing import Any, NamedTuple, TypeAlias, cast
 
 import msgspec
 
 from . import codec
 from .errors import InvalidEvent, InvalidRun, LedgerError, Malformed, TooLarge
-from .events import MAX_DATA_BYTES, PAYLOADS, Payload, Queued, RunSpec, Stage, Started, Ticked
+from .events import MAX_DATA_BYTES, PAYLOADS, Completed, Payload, Queued, RunSpec, Stage, Started, Ticked
 from .times import normalise_time
 
-__all__ = ("Draft", "check_run_id", "decode_error", "draft_event", "draft_run", "parse_event", "parse_spec")
+__all__ = (
+    "MAX_DEPTH",
+    "Draft",
+    "check_run_id",
+    "decode_error",
+    "draft_event",
+    "draft_run",
+    "parse_event",
+    "parse_spec",
+)
+
+MAX_DEPTH = 64
+"""Levels of nesting in a ``result``: every JSON reader anywhere can follow that far."""
 
 _Wrong: TypeAlias = type[InvalidEvent | InvalidRun]
 
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@-]{0,127}")
 _RESERVED = frozenset(("current", "batch"))
-_PATH = re.compile(r" - at `\$\.?(.*)`$")
+_UNKNOWN = re.compile(r"unknown field `(.*)`")
+_PATH = re.compile(r" - at (`key` in )?`\$\.?(.*)`$")
 
 
 class Draft(NamedTuple):
-    """An event that may enter a run: type, payload, the payload's stored text, and the caller's id."""
+    """An event that may enter a run: type, payload, the payload's stored text, and the caller's id.
+
+    The payload is what reading the text gives, whatever the caller handed in.
+    """
 
     type: str
     payload: Payload
@@ -37,22 +54,30 @@ class _StrictStage(Stage, kw_only=True, omit_defaults=True, forbid_unknown_field
 
 
 def _strict(payload: type[Payload]) -> type[Payload]:
-    overrides = [("stages", list[_StrictStage], [])] if issubclass(payload, RunSpec) else []
-    return msgspec.defstruct(
+    stages: list[tuple[str, Any, Any]] = [("stages", list[_StrictStage], [])]
+    strict = msgspec.defstruct(
         payload.__name__,
-        overrides,
+        stages if issubclass(payload, RunSpec) else [],
         bases=(payload,),
         kw_only=True,
         omit_defaults=True,
         forbid_unknown_fields=True,
     )
+    return cast("type[Payload]", strict)
 
 
-_DECODERS = {name: msgspec.json.Decoder(_strict(payload)) for name, payload in PAYLOADS.items()}
+_Decode: TypeAlias = Callable[[bytes | str], Payload]
+_PUBLIC: dict[str, _Decode] = {name: msgspec.json.Decoder(each).decode for name, each in PAYLOADS.items()}
+_STRICT: dict[str, _Decode] = {
+    name: msgspec.json.Decoder(_strict(each)).decode for name, each in PAYLOADS.items()
+}
+_DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 
 def check_run_id(run_id: str, *, field: str = "run_id") -> str:
     """``run_id`` itself when it can be one. Raises InvalidRun otherwise, naming ``field``."""
+    if not isinstance(run_id, str):
+        raise InvalidRun(f"{field} must be a text, not {type(run_id).__name__}.", field=field)
     if not _RUN_ID.fullmatch(run_id) or ".." in run_id or run_id in _RESERVED:
         shown = run_id if len(run_id) <= 140 else run_id[:137] + "…"
         raise InvalidRun(
@@ -65,13 +90,13 @@ def check_run_id(run_id: str, *, field: str = "run_id") -> str:
 
 def parse_event(type_name: str, data: bytes, event_id: str | None = None) -> Draft:
     """An event from JSON ``data``. Raises Malformed, InvalidEvent or TooLarge."""
-    payload = _parse(type_name, data, InvalidEvent, "data")
-    return _draft(payload, event_id, InvalidEvent)
+    return _draft(_parse(type_name, data, InvalidEvent, "data"), type_name, event_id, InvalidEvent)
 
 
 def parse_spec(data: bytes) -> RunSpec:
     """A run spec from JSON. Raises Malformed, InvalidRun or TooLarge."""
-    return cast("RunSpec", _parse("started", data, InvalidRun, "spec"))
+    spec = _parse("started", data, InvalidRun, "spec")
+    return cast("RunSpec", _draft(spec, "started", None, InvalidRun).payload)
 
 
 def draft_event(payload: Payload, *, event_id: str | None = None) -> Draft:
@@ -79,7 +104,14 @@ def draft_event(payload: Payload, *, event_id: str | None = None) -> Draft:
 
     Raises InvalidEvent or TooLarge.
     """
-    return _checked(payload, event_id, InvalidEvent)
+    kind = type(payload)
+    name = getattr(payload, "type", None)
+    if PAYLOADS.get(name) is not kind:  # type: ignore[arg-type]  # whatever it is, it is no known name
+        raise InvalidEvent(
+            f"{kind.__name__} is no event; use one of {', '.join(each.__name__ for each in PAYLOADS.values())}.",
+            field="type",
+        )
+    return _draft(payload, kind.type, event_id, InvalidEvent)
 
 
 def draft_run(spec: RunSpec, *, queued: bool = False, event_id: str | None = None) -> Draft:
@@ -87,51 +119,60 @@ def draft_run(spec: RunSpec, *, queued: bool = False, event_id: str | None = Non
     if not spec.kind:
         raise InvalidRun("A run needs a kind: what sort of job it is, 1 to 128 characters.", field="kind")
     first = Queued if queued else Started
-    return _checked(first(**msgspec.structs.asdict(spec)), event_id, InvalidRun)
+    return _draft(first(**msgspec.structs.asdict(spec)), first.type, event_id, InvalidRun)
 
 
-def _checked(payload: Payload, event_id: str | None, wrong: _Wrong) -> Draft:
-    # A struct built in Python has not been validated: its encoded form is, by the strict decoder.
-    draft = _draft(payload, event_id, wrong)
-    _parse(draft.type, draft.data, wrong, "data")
-    return draft
-
-
-def _parse(type_name: str, data: bytes | str, wrong: _Wrong, where: str) -> Payload:
-    decoder = _DECODERS.get(type_name)
-    if decoder is None:
+def _parse(type_name: str, data: bytes, wrong: _Wrong, where: str) -> Payload:
+    decode = _STRICT.get(type_name)
+    if decode is None:
         raise InvalidEvent(
-            f"type {type_name[:64]!r} is no event type; use one of {', '.join(PAYLOADS)}.", field="type"
+            f"type {str(type_name)[:64]!r} is no event type; use one of {', '.join(PAYLOADS)}.", field="type"
         )
     try:
-        return decoder.decode(data)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError) as error:
+        return decode(data)
+    except _DECODE_ERRORS as error:
         raise decode_error(error, wrong, where) from None
 
 
-def _draft(payload: Payload, event_id: str | None, wrong: _Wrong) -> Draft:
+def _draft(payload: Payload, type_name: str, event_id: str | None, wrong: _Wrong) -> Draft:
+    # A struct built in Python has not been validated, and may hold what JSON turns into something else: it
+    # is its encoded form that is checked, and read back.
     if event_id is not None and not _is_event_id(event_id):
         raise InvalidEvent("event_id must be 1 to 128 printable characters.", field="event_id")
-    if isinstance(payload, RunSpec):
+    data = _encode(payload, wrong)
+    try:
+        payload = _PUBLIC[type_name](data)
+    except _DECODE_ERRORS as error:
+        raise decode_error(error, wrong, "data") from None
+    if type_name == "ticked":
+        _check_tick(cast("Ticked", payload))
+    elif isinstance(payload, RunSpec):
         _check_spec(payload, wrong)
-    elif isinstance(payload, Ticked) and (payload.done is None) == (payload.advance is None):
-        raise InvalidEvent("A 'ticked' event takes exactly one of done or advance.", field="data.done")
+    elif isinstance(payload, Completed) and payload.result is not None:
+        _check_depth(payload.result, wrong)
     if payload.occurred_at is not None:
-        try:
-            normal = normalise_time(payload.occurred_at)
-        except ValueError as error:
-            raise wrong(f"occurred_at: {error}; use RFC 3339 with a zone.", field="data.occurred_at") from None
-        if normal != payload.occurred_at:
-            payload = msgspec.structs.replace(payload, occurred_at=normal)
+        payload = msgspec.structs.replace(payload, occurred_at=_normal(payload.occurred_at, wrong))
+        data = _encode(payload, wrong)
+    return Draft(type_name, payload, data, event_id)
+
+
+def _encode(payload: Payload, wrong: _Wrong) -> str:
     try:
         data = codec.encode_data(payload)
-    except (ValueError, TypeError, RecursionError) as error:
+    except (ValueError, TypeError, OverflowError, RecursionError) as error:
         raise wrong(f"data cannot be stored: {error}.", field="data") from None
     if len(data) > MAX_DATA_BYTES:
         raise TooLarge(
             f"data is {len(data)} bytes encoded; at most {MAX_DATA_BYTES} fit into one event.", field="data"
         )
-    return Draft(payload.type, payload, data, event_id)
+    return data
+
+
+def _normal(occurred_at: str, wrong: _Wrong) -> str:
+    try:
+        return normalise_time(occurred_at)
+    except ValueError as error:
+        raise wrong(f"occurred_at: {error}; use RFC 3339 with a zone.", field="data.occurred_at") from None
 
 
 def decode_error(error: Exception, wrong: _Wrong, where: str) -> LedgerError:
@@ -141,20 +182,45 @@ def decode_error(error: Exception, wrong: _Wrong, where: str) -> LedgerError:
     if isinstance(error, msgspec.ValidationError):
         text = str(error)
         found = _PATH.search(text)
-        field = where
+        inner = found[2] if found else ""
         if found:
             text = text[: found.start()]
-            field = f"{where}.{found[1]}" if where == "data" else found[1]
-        elif "unknown field `" in text:
-            field = text.split("`")[1]
+            text = f"{text} in a key" if found[1] else text
+        unknown = _UNKNOWN.search(text)
+        if unknown:
+            inner = f"{inner}.{unknown[1]}" if inner else unknown[1]
+            text = "unknown field"
+        if where == "data":
+            field = f"data.{inner}" if inner else "data"
+        else:
+            field = inner or where
         return wrong(f"{field}: {text}.", field=field)
     if isinstance(error, UnicodeDecodeError):
         return Malformed("The text is not UTF-8.")
     return Malformed(f"The text is not JSON: {error}.")
 
 
-def _is_event_id(text: str) -> bool:
-    return 0 < len(text) <= 128 and text.isprintable()
+def _is_event_id(text: object) -> bool:
+    return isinstance(text, str) and 0 < len(text) <= 128 and text.isprintable()
+
+
+def _check_tick(tick: Ticked) -> None:
+    if (tick.done is None) == (tick.advance is None):
+        raise InvalidEvent("A 'ticked' event takes exactly one of done or advance.", field="data.done")
+
+
+def _check_depth(value: object, wrong: _Wrong) -> None:
+    level = [value]
+    for _ in range(MAX_DEPTH):
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
+        if not level:
+            return
+    raise wrong(f"result is nested more than {MAX_DEPTH} levels deep.", field="data.result")
 
 
 def _check_spec(spec: RunSpec, wrong: _Wrong) -> None:

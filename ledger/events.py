@@ -4,9 +4,9 @@ Payloads read what newer releases wrote: a field they do not know is ignored her
 stored bytes. What enters the log is checked by :mod:`.door` against the same fields, strictly.
 """
 
+import builtins
 from typing import Annotated, ClassVar, Literal
 
-import msgspec
 from msgspec import UNSET, Meta, Struct, UnsetType
 
 __all__ = (
@@ -50,8 +50,6 @@ MAX_DATA_BYTES = 60 * 1024
 MAX_LEAF_BYTES = 65_535
 """Largest stored event, framing included: the bound of an entry in a tiled transparency log."""
 
-type_ = type
-
 Status = Literal["queued", "running", "paused", "completed", "failed", "cancelled", "interrupted"]
 Level = Literal["info", "warning", "error"]
 
@@ -69,7 +67,7 @@ _RunId = Annotated[str, Meta(min_length=1, max_length=128)]
 _Counts = Annotated[dict[_Name, Count], Meta(max_length=256)]
 
 
-class Payload(Struct, kw_only=True, omit_defaults=True):
+class Payload(Struct, kw_only=True, omit_defaults=True, gc=False):
     """The ``data`` of an event. ``occurred_at`` is the producer's clock, never used for order."""
 
     type: ClassVar[str] = ""
@@ -242,7 +240,7 @@ class Unknown(Payload, kw_only=True):
     name: str
 
 
-class Event(Struct, tag_field="type", tag="", kw_only=True):
+class Event(Struct, tag_field="type", tag="", kw_only=True, gc=False):
     """One immutable fact about a run, as read from the log.
 
     ``version`` is its place in the run (1, 2, 3 …), ``position`` its place in the log, ``time`` the
@@ -264,7 +262,7 @@ class Event(Struct, tag_field="type", tag="", kw_only=True):
         return data.name if isinstance(data, Unknown) else data.type
 
 
-PAYLOADS: dict[str, type_[Payload]] = {
+PAYLOADS: dict[str, builtins.type[Payload]] = {
     payload.type: payload
     for payload in (
         Queued,

@@ -34,7 +34,11 @@ __all__ = (
 )
 
 
-class Receipt(NamedTuple):
+# None of these can be part of a cycle, and a busy log makes them by the hundred thousand: the cycle collector
+# need not look at them.
+
+
+class Receipt(Struct, frozen=True, gc=False):
     """Where an accepted event is: its ``position`` in the log and its ``version`` in the run."""
 
     position: int
@@ -48,14 +52,14 @@ class Stored(NamedTuple):
     body: bytes | None
 
 
-class Recorded(NamedTuple):
+class Recorded(Struct, frozen=True, gc=False):
     """An event just committed: its stored ``body`` and the same read as :class:`~.events.Event`."""
 
     body: bytes
     event: Event
 
 
-class Append(Struct, kw_only=True):
+class Append(Struct, kw_only=True, gc=False):
     """A request: all of ``drafts`` on one run, or nothing.
 
     ``expected_version`` None asks for none, 0 for a run that does not exist. With ``create`` the one
@@ -68,14 +72,14 @@ class Append(Struct, kw_only=True):
     create: bool = False
 
 
-class Accepted(Struct, kw_only=True):
+class Accepted(Struct, kw_only=True, gc=False):
     """What became of a request: a receipt for each draft; ``appended`` counts the new ones."""
 
     receipts: list[Receipt]
     appended: int
 
 
-class RunHead(Struct, kw_only=True):
+class RunHead(Struct, kw_only=True, gc=False):
     """What the log knows of a run without reading its events.
 
     ``number`` grows in order of creation. ``first`` and ``last`` are positions, ``time`` the time of the last event.

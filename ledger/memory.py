@@ -39,14 +39,15 @@ class MemoryLog:
         world = self._world(requests)
         after = world.position
         done = plan(requests, world, time=format_time(now))
-        for row in done.rows:
-            stored = Stored(row.recorded.event.position, row.recorded.body)
+        for recorded in done.events:
+            event = recorded.event
+            stored = Stored(event.position, recorded.body)
             self._events.append(stored)
-            self._versions.setdefault(row.recorded.event.run_id, []).append(stored)
-            if row.recorded.event.event_id is not None:
-                self._known[row.recorded.event.run_id, row.recorded.event.event_id] = stored
+            self._versions.setdefault(event.run_id, []).append(stored)
+            if event.event_id is not None:
+                self._known[event.run_id, event.event_id] = stored
         self._heads.update(done.touched)
-        return Commit(after, done.outcomes, [row.recorded for row in done.rows], done.touched)
+        return Commit(after, done.outcomes, done.events, done.touched)
 
     async def head(self) -> int:
         self._open()
@@ -140,7 +141,7 @@ class MemoryLog:
             heads=heads,
             slots={
                 head.slot: head
-                for head in self._heads.values()
+                for head in (self._heads.values() if wanted.slots else ())
                 if head.slot is not None and head.slot in wanted.slots and head.active
             },
             known=known,

@@ -10,7 +10,7 @@ Where it departs from the usual use of aiosqlite, on purpose:
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Callable, Iterable, Mapping, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -20,7 +20,8 @@ import anyio
 import msgspec
 
 from .batch import Known, Needs, Plan, World, known_of, needs, plan
-from .errors import Closed, Pruned, Unavailable
+from .errors import Closed, Pruned, ReadOnly, Unavailable
+from .events import MAX_COUNT
 from .log import Append, Commit, Document, RunFilter, RunHead, RunPage, Stored
 from .sqlite_file import Durability, WriteLock, connect_reader, connect_writer, friendly, queries, transaction
 from .sqlite_runs import HEAD_COLUMNS, head_of, select_runs
@@ -49,13 +50,18 @@ class SQLiteLog:
     """
 
     def __init__(
-        self, path: Path, reader: aiosqlite.Connection, writer: aiosqlite.Connection | None, epoch: str
+        self,
+        path: Path,
+        reader: aiosqlite.Connection,
+        writer: aiosqlite.Connection | None,
+        *,
+        busy_timeout: float,
     ) -> None:
         self.path = path
         self._reader = reader
         self._writer = writer
-        self._epoch = epoch
-        self._lock = WriteLock(path)
+        self._epoch = ""
+        self._lock = WriteLock(path, timeout=busy_timeout)
         self._heads: dict[str, RunHead] = {}
         self._position = -1
         self._pages = 0
@@ -93,7 +99,7 @@ class SQLiteLog:
                 with anyio.CancelScope(shield=True):
                     await writer.close()
             raise
-        log = cls(path, reader, writer, "")
+        log = cls(path, reader, writer, busy_timeout=busy_timeout)
         try:
             rows = await log._read(_all, queries()["epoch"], ())
             log._epoch = rows[0][0]
@@ -114,7 +120,7 @@ class SQLiteLog:
         return int(rows[0][0])
 
     async def read(self, after: int, *, limit: int) -> Sequence[tuple[int, bytes | None]]:
-        return await self._read(_all, queries()["read"], (after, limit))
+        return await self._read(_all, queries()["read"], (min(after, MAX_COUNT), limit))
 
     async def read_run(self, run_id: str, *, after: int = 0, limit: int) -> list[Stored]:
         return await self._read(_read_run, run_id, after, limit)
@@ -168,9 +174,7 @@ class SQLiteLog:
             await self._writer.close()
         self._lock.close()
 
-    async def on_writer(
-        self, function: Callable[[sqlite3.Connection], _T], *, exclusive: bool = False
-    ) -> _T:
+    async def on_writer(self, function: Callable[[sqlite3.Connection], _T], *, exclusive: bool = False) -> _T:
         """Run ``function(connection)`` in a write transaction of its own, after what is queued.
 
         For derived tables that are kept beside the log; keep it short, appends wait for it. With
@@ -178,7 +182,7 @@ class SQLiteLog:
         """
 
         def call(connection: sqlite3.Connection) -> _T:
-            with self._lock.shared():
+            with self._lock.held():
                 if exclusive:
                     return function(connection)
                 with transaction(connection):
@@ -195,7 +199,7 @@ class SQLiteLog:
 
     async def _write(self, function: Callable[..., _T], *args: object) -> _T:
         if self._writer is None:
-            raise Unavailable(f"{self.path} was opened for reading only; open it without read_only to append.")
+            raise ReadOnly(f"{self.path} was opened for reading only; open it without read_only to append.")
         return await self._call(self._writer, function, args)
 
     async def _call(
@@ -205,40 +209,27 @@ class SQLiteLog:
             raise Closed
         # The call runs to its end on the thread whatever becomes of the caller.
         with friendly(self.path):
-            result: _T = await connection._execute(function, connection._conn, *args)  # noqa: SLF001 - see above
-        return result
+            execute: Callable[..., Awaitable[_T]] = connection._execute  # noqa: SLF001 - see above
+            return await execute(function, connection._conn, *args)  # noqa: SLF001 - see above
 
     # ── on the writer's thread ──────────────────────────────────────────────────────────────────────────
 
     def _commit(self, connection: sqlite3.Connection, requests: Sequence[Append], time: str) -> Commit:
-        sql = queries()
-        try:
-            with self._lock.shared():
-                connection.execute("BEGIN IMMEDIATE")
-                try:
-                    position, number = connection.execute(sql["head"]).fetchone()
-                    if position != self._position:
-                        self._heads.clear()
-                    world = self._world(connection, needs(requests), position, number)
-                    done = plan(requests, world, time=time)
-                    if done.rows:
-                        _write_plan(connection, done, position, world)
-                    connection.execute("COMMIT")
-                except BaseException:
-                    if connection.in_transaction:
-                        connection.execute("ROLLBACK")
-                    raise
-        except BaseException:
-            self._heads.clear()
-            self._position = -1
-            raise
-        self._position = world.position
-        if len(self._heads) > HEADS_KEPT:
-            self._heads = {head.run_id: head for head in self._heads.values() if head.active}
-        self._heads.update(done.touched)
-        self._pages += 4 + 2 * len(done.touched) + sum(len(row.text) for row in done.rows) // 2048
-        self._fold_log(connection)
-        return Commit(position, done.outcomes, [row.recorded for row in done.rows], done.touched)
+        # Heads are remembered only from a commit to the next one; an error in between forgets them.
+        known, self._position = self._position, -1
+        with self._lock.held():
+            with transaction(connection):
+                position, number = connection.execute(queries()["head"]).fetchone()
+                if position != known or len(self._heads) > HEADS_KEPT:
+                    self._heads.clear()
+                world = self._world(connection, needs(requests), position, number)
+                done = plan(requests, world, time=time)
+                if done.rows:
+                    _write_plan(connection, done, position, world)
+            self._position = world.position
+            self._heads.update(done.touched)
+            self._wrote(connection, _pages(done))
+        return Commit(position, done.outcomes, done.events, done.touched)
 
     def _world(self, connection: sqlite3.Connection, wanted: Needs, position: int, number: int) -> World:
         sql = queries()
@@ -259,35 +250,37 @@ class SQLiteLog:
         firsts: dict[str, Known] = {}
         for run_id in wanted.firsts:
             if run_id in heads:
-                (body,) = connection.execute(sql["event_at"], (heads[run_id].first,)).fetchone()
-                if body is not None:
-                    firsts[run_id] = known_of(Stored(heads[run_id].first, body.encode("ascii")))
+                row = connection.execute(sql["event_at"], (heads[run_id].first,)).fetchone()
+                if row is not None and row[0] is not None:
+                    firsts[run_id] = known_of(Stored(heads[run_id].first, row[0].encode("ascii")))
         return World(position=position, number=number, heads=heads, slots=slots, known=known, firsts=firsts)
 
     def _save_documents(
-        self, connection: sqlite3.Connection, space: str, documents: Sequence[Document], checkpoint: int | None
+        self,
+        connection: sqlite3.Connection,
+        space: str,
+        documents: Sequence[Document],
+        checkpoint: int | None,
     ) -> None:
-        with self._lock.shared(), transaction(connection):
-            connection.executemany(
-                queries()["add_document"],
-                [(space, document.key, document.position, document.value) for document in documents],
-            )
-            if checkpoint is not None:
-                connection.execute(queries()["move_checkpoint"], (space, checkpoint))
-        self._pages += 4 + len(documents)
-        self._fold_log(connection)
+        with self._lock.held():
+            with transaction(connection):
+                connection.executemany(
+                    queries()["add_document"],
+                    [(space, document.key, document.position, document.value) for document in documents],
+                )
+                if checkpoint is not None:
+                    connection.execute(queries()["move_checkpoint"], (space, checkpoint))
+            self._wrote(connection, 4 + len(documents))
 
     def _clear_documents(self, connection: sqlite3.Connection, space: str) -> None:
-        with self._lock.shared(), transaction(connection):
+        with self._lock.held(), transaction(connection):
             connection.execute(queries()["clear_documents"], (space,))
             connection.execute(queries()["clear_checkpoint"], (space,))
 
-    def _fold_log(self, connection: sqlite3.Connection) -> None:
-        if self._pages < CHECKPOINT_PAGES:
-            return
-        with self._lock.alone() as allowed:
-            if not allowed:
-                return
+    def _wrote(self, connection: sqlite3.Connection, pages: int) -> None:
+        # Under the lock, so that nobody else writes or checkpoints.
+        self._pages += pages
+        if self._pages >= CHECKPOINT_PAGES:
             self._pages = 0
             try:
                 connection.execute("PRAGMA wal_checkpoint(PASSIVE)").fetchall()
@@ -296,35 +289,37 @@ class SQLiteLog:
                 return
 
 
+def _pages(done: Plan) -> int:
+    # About what the batch added to the write-ahead log: events lie side by side, some sixteen runs share a
+    # page, and what is indexed touches a page of each index.
+    events = sum(len(row[3]) + 24 for row in done.rows) // 4096 + 1
+    runs = len({head.number >> 4 for head in done.touched.values()}) + 1
+    return events + runs + 5 * len(done.created) + len(done.changed) + len(done.event_ids)
+
+
 def _write_plan(connection: sqlite3.Connection, done: Plan, position: int, world: World) -> None:
     sql = queries()
+    connection.executemany(sql["add_event"], done.rows)
+    new = {head.number for head in done.created}
+    moved: list[tuple[object, ...]] = []
+    # A status is written only where it moved: it stands in the condition of two indexes.
+    moved_status: list[tuple[object, ...]] = []
+    for head in done.touched.values():
+        if head.number in done.changed:
+            moved_status.append((head.version, head.last, head.time, head.status, head.number))
+        elif head.number not in new:
+            moved.append((head.version, head.last, head.time, head.number))
+    connection.executemany(sql["move_run"], moved)
+    connection.executemany(sql["move_run_status"], moved_status)
     if done.created:
-        connection.executemany(sql["add_run"], [_run_row(head, done.touched) for head in done.created])
+        # After the runs that ended, which may have freed a slot for these.
+        connection.executemany(sql["add_run"], [_run_row(done.touched[head.run_id]) for head in done.created])
         labels = [(key, value, head.number) for head in done.created for key, value in head.labels.items()]
-        if labels:
-            connection.executemany(sql["add_label"], labels)
-    connection.executemany(
-        sql["add_event"], [(row.recorded.event.position, row.number, row.previous, row.text) for row in done.rows]
-    )
-    created = {head.number for head in done.created}
-    moved = [head for head in done.touched.values() if head.number not in created]
-    changed = {row.number for row in done.rows if row.recorded.event.data.type in _CHANGES_STATUS}
-    connection.executemany(
-        sql["move_run"],
-        [(head.version, head.last, head.time, head.number) for head in moved if head.number not in changed],
-    )
-    connection.executemany(
-        sql["move_run_status"],
-        [
-            (head.version, head.last, head.time, head.status, head.number)
-            for head in moved
-            if head.number in changed
-        ],
-    )
+        connection.executemany(sql["add_label"], labels)
     marks = [
-        (row.number, row.recorded.event.version, row.recorded.event.position)
-        for row in done.rows
-        if row.recorded.event.version % MARK_EVERY == 0
+        (row[1], recorded.event.version, row[0])
+        for row, recorded in zip(done.rows, done.events, strict=True)
+        if recorded.event.version % MARK_EVERY == 0
     ]
     if marks:
         connection.executemany(sql["add_mark"], marks)
@@ -335,13 +330,7 @@ def _write_plan(connection: sqlite3.Connection, done: Plan, position: int, world
         raise Unavailable("The log's head moved under a write transaction; the file is damaged. Run verify.")
 
 
-_CHANGES_STATUS = frozenset(
-    ("started", "paused", "resumed", "completed", "failed", "cancelled", "interrupted")
-)
-
-
-def _run_row(created: RunHead, touched: Mapping[str, RunHead]) -> tuple[object, ...]:
-    head = touched[created.run_id]
+def _run_row(head: RunHead) -> tuple[object, ...]:
     return (
         head.number,
         head.run_id,

@@ -21,8 +21,11 @@ from .times import format_time
 
 try:
     import fcntl
-except ImportError:  # Windows has no flock; there one process at a time should write a file.
-    fcntl = None  # type: ignore[assignment]
+except ImportError:
+    _HAS_FLOCK = False
+    """Windows has none; there one process at a time should write a file."""
+else:
+    _HAS_FLOCK = True
 
 __all__ = (
     "APPLICATION_ID",
@@ -87,7 +90,9 @@ def connect_writer(
         if path.exists() and not os.access(path, os.W_OK):
             # SQLite would open it all the same, and refuse the first append.
             raise ReadOnly(f"{path} cannot be written; check the rights of the file and of its folder.")
-        connection = sqlite3.connect(path, timeout=busy_timeout, isolation_level=None, check_same_thread=False)
+        connection = sqlite3.connect(
+            path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
+        )
         try:
             _recognise(connection, path)
             with _locked_file(path, busy_timeout):
@@ -206,7 +211,9 @@ def friendly(path: Path) -> Iterator[None]:
 def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
     name: str = getattr(error, "sqlite_errorname", "")
     if name.startswith("SQLITE_FULL"):
-        return DiskFull(f"The disk of {path} is full; nothing of this request was stored. Make room, try again.")
+        return DiskFull(
+            f"The disk of {path} is full; nothing of this request was stored. Make room, try again."
+        )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return _locked(path)
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
@@ -260,7 +267,7 @@ class WriteLock:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold it for the body. Raises Locked when another process does not let go within the timeout."""
-        if fcntl is None:
+        if not _HAS_FLOCK:
             yield
             return
         file = self._open()

@@ -64,7 +64,9 @@ def select_runs(
             need(f"{column} = ?", value)
     for column, values in (("status", where.statuses), ("run_id", where.run_ids), ("kind", where.kinds)):
         if values is not None:
-            need(f"{column} IN (SELECT value FROM json_each(?))", msgspec.json.encode(sorted(values)).decode())
+            need(
+                f"{column} IN (SELECT value FROM json_each(?))", msgspec.json.encode(sorted(values)).decode()
+            )
     for key, value in where.labels:
         need("number IN (SELECT run FROM run_label WHERE key = ? AND value = ?)", key, value)
     if where.q is not None:

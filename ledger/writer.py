@@ -10,9 +10,11 @@ import asyncio
 import logging
 from collections import deque
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from time import perf_counter
+from typing import NamedTuple, TypeAlias
 
 import anyio
+from msgspec import Struct
 
 from .errors import Closed, LedgerError
 from .log import Accepted, Append, Commit, EventLog
@@ -41,10 +43,13 @@ class WriterStatistics(NamedTuple):
     waiting: int
 
 
-class _Job(NamedTuple):
+_Outcomes: TypeAlias = "asyncio.Future[list[Accepted | LedgerError]]"
+
+
+class _Job(Struct):
     requests: Sequence[Append]
     size: int
-    outcomes: asyncio.Future[list[Accepted | LedgerError]]
+    outcomes: _Outcomes
 
 
 class Writer:
@@ -58,6 +63,7 @@ class Writer:
         self._wake = asyncio.Event()
         self._room = asyncio.Event()
         self._closing = False
+        self._idle = False
         self._listeners: list[Listener] = []
         self._observers: list[Callable[[int, float], None]] = []
         self._commits = 0
@@ -71,17 +77,20 @@ class Writer:
         are appended all the same: send them again with the same event ids to learn which it was.
         Raises Unavailable when nothing of them was stored.
         """
-        size = sum(len(request.drafts) for request in requests)
-        while self._waiting >= MAX_WAITING:
+        size = 0
+        for request in requests:
+            size += len(request.drafts)
+        while self._waiting >= MAX_WAITING and not self._closing:
             self._room.clear()
             await self._room.wait()
         if self._closing:
             raise Closed
-        job = _Job(requests, size, asyncio.get_running_loop().create_future())
-        self._jobs.append(job)
+        outcomes: _Outcomes = asyncio.get_running_loop().create_future()
+        self._jobs.append(_Job(requests, size, outcomes))
         self._waiting += size
-        self._wake.set()
-        return await job.outcomes
+        if self._idle:
+            self._wake.set()
+        return await outcomes
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit from now on. Returns what stops it."""
@@ -115,18 +124,19 @@ class Writer:
                 if self._closing:
                     return
                 self._wake.clear()
+                self._idle = True
                 try:
                     await self._wake.wait()
                 except asyncio.CancelledError:
-                    self._closing = True
+                    self.close()
                     with anyio.CancelScope(shield=True):
                         while self._jobs:
                             await self._write(self._take())
                     raise
-            batch = self._take()
-            if batch:
-                with anyio.CancelScope(shield=True):
-                    await self._write(batch)
+                finally:
+                    self._idle = False
+            with anyio.CancelScope(shield=True):
+                await self._write(self._take())
 
     def _take(self) -> list[_Job]:
         batch: list[_Job] = []
@@ -145,7 +155,7 @@ class Writer:
         if not batch:
             return
         requests = [request for job in batch for request in job.requests]
-        began = asyncio.get_running_loop().time()
+        began = perf_counter()
         try:
             commit = await self._log.commit(requests, now=self._clock())
         except Exception as error:
@@ -153,22 +163,27 @@ class Writer:
                 if not job.outcomes.done():
                     job.outcomes.set_exception(error)
             return
-        seconds = asyncio.get_running_loop().time() - began
         # From here no await: fold order is commit order, and the receipts come after the fold.
-        self._commits += 1
-        self._events += len(commit.events)
-        self._seconds += seconds
-        for observer in self._observers:
-            observer(len(commit.events), seconds)
-        if commit.events:
-            for listener in tuple(self._listeners):
-                try:
-                    listener(commit)
-                except Exception:
-                    _logger.exception("a listener failed on a commit; it has to catch up from the log")
+        self._tell(commit, perf_counter() - began)
         start = 0
         for job in batch:
             end = start + len(job.requests)
             if not job.outcomes.done():
                 job.outcomes.set_result(commit.outcomes[start:end])
             start = end
+
+    def _tell(self, commit: Commit, seconds: float) -> None:
+        self._commits += 1
+        self._events += len(commit.events)
+        self._seconds += seconds
+        for observer in self._observers:
+            try:
+                observer(len(commit.events), seconds)
+            except Exception:
+                _logger.exception("an observer failed on a commit")
+        if commit.events:
+            for listener in tuple(self._listeners):
+                try:
+                    listener(commit)
+                except Exception:
+                    _logger.exception("a listener failed on a commit; it has to catch up from the log")
