@@ -7,7 +7,7 @@ course.next` and calls :meth:`Course.mark` only when that is so, some forty time
 
 from bisect import bisect_left, bisect_right
 from collections.abc import Sequence
-from math import isfinite
+from math import ceil, isfinite
 
 from msgspec import Struct
 
@@ -35,7 +35,7 @@ up.
 
 CELLS = len(GRID)
 
-SAID_AT = (0.02, 0.1, 0.25, 0.5, 0.75, 0.9)
+SAID_AT = (0.1, 0.25, 0.5, 0.75, 0.9)
 """Shares of a run at which what was predicted is kept."""
 
 DECILES = 10
@@ -109,13 +109,15 @@ class Course(Struct, array_like=True):
 
     def mark(self, done: int, total: int | None, active: float) -> None:
         """Remember that `done` was reached at `active`, and set the next one worth remembering."""
-        floor = self.at[-1] if self.at else self.begun
-        if isfinite(active) and (not self.done or done > self.done[-1]):
-            self.done.append(done)
-            self.at.append(max(active, floor))
-            if len(self.done) > _MAX_POINTS:  # a total that runs away before us keeps every share small
-                del self.done[:-2:2], self.at[:-2:2]
-        self.retotal(done, total)
+        reached, at = self.done, self.at
+        if not reached or done > reached[-1]:
+            floor = at[-1] if at else self.begun
+            reached.append(done)
+            at.append(max(floor, active))  # also for what is no number
+            if len(reached) > _MAX_POINTS:  # a total that runs away before us keeps every share small
+                del reached[:-2:2], at[:-2:2]
+        self.total = total or 0
+        self.next = _threshold(done, self.total)
 
     def retotal(self, done: int, total: int | None) -> None:
         """The total is another one now; the points stay, as they are in units of work."""
@@ -207,8 +209,8 @@ def _threshold(done: int, total: int) -> int:
         return max(done + 1, int(done * _GROWTH))
     if done >= total:
         return NEVER
-    share = GRID[min(bisect_right(GRID, done / total), CELLS - 1)]
-    return max(done + 1, min(total, -int(-share * total // 1)))
+    wanted = ceil(GRID[min(bisect_right(GRID, done / total), CELLS - 1)] * total)
+    return wanted if wanted > done else done + 1
 
 
 def _cells(

@@ -12,8 +12,8 @@ slower gets the same numbers times sixty.
 """
 
 from bisect import bisect_left
-from collections.abc import Sequence
-from math import exp, isfinite, log
+from collections.abc import Mapping, Sequence
+from math import exp, isfinite, log, sqrt
 from typing import NamedTuple
 
 from msgspec import Struct
@@ -23,16 +23,16 @@ from .history import Prior
 
 __all__ = ("NOTHING", "Estimate", "Plan", "estimate", "longest", "overall")
 
-PRIOR_SHARE = 0.3
+PRIOR_SHARE = 0.6
 """After this share of its time a run with a changing pace counts as much as its history."""
 
-UNSTEADY = 0.4
+UNSTEADY = 0.5
 """What a changing pace is: this logarithm between the later half and the first."""
 
-STEADY = 0.2
+STEADY = 0.1
 """Of a perfectly steady run, this part of `PRIOR_SHARE` is enough."""
 
-FITFUL = 3.0
+FITFUL = 4.0
 """However fitful the pace, no more than this many times `PRIOR_SHARE` are asked."""
 
 NOISE = 2.0
@@ -91,6 +91,8 @@ def overall(plan: Sequence[Plan], stage: str, share: float | None) -> float | No
     """The share of the whole run that is done when `share` of `stage` is; None when that is unknown."""
     if share is None:
         return None
+    if len(plan) == 1 and plan[0].name == stage:
+        return share
     weights = _weights(plan)
     for k, part in enumerate(plan):
         if part.name == stage:
@@ -194,16 +196,13 @@ def _typical(
     if at is None:
         return None
     sizes = {part.name: part.total for part in plan if part.total}
-    sizes |= {past.name: past.total for past in course.past if past.total}
+    for past in course.past:
+        if past.total:
+            sizes[past.name] = past.total
     if total:
         sizes[stage] = total
-    known = sorted(
-        log(sizes[part.name] / part.total) for part in prior.stages if part.total and part.name in sizes
-    )
-    n = len(known)
-    usual = exp((known[(n - 1) // 2] + known[n // 2]) / 2.0) if n else 1.0
-    scale = [sizes[p.name] / p.total if p.total and p.name in sizes else usual for p in prior.stages]
-    seconds = [part.seconds * by for part, by in zip(prior.stages, scale, strict=True)]
+    scale, usual = _scale(prior, sizes)
+    seconds = [part.curve[-1] * by for part, by in zip(prior.stages, scale, strict=True)]
     here = prior.stages[at]
     size = float(total or max(here.total * usual, done, 1.0))
     share = min(1.0, done / size)
@@ -221,6 +220,19 @@ def _typical(
         return _Place(here.name, min(share, _reached(here.curve, want / scale[at])), size)
 
     return _Typical(spent, left, place(0.5 * spent), place(0.75 * spent))
+
+
+def _scale(prior: Prior, sizes: Mapping[str, int]) -> tuple[list[float], float]:
+    """How much larger than in the typical run each stage is, and what that is where a size is unknown."""
+    ratios = [
+        sizes[part.name] / part.total if part.total and part.name in sizes else 0.0 for part in prior.stages
+    ]
+    known = sorted(ratio for ratio in ratios if ratio)
+    if not known:
+        return [1.0] * len(ratios), 1.0
+    n = len(known)
+    usual = known[n // 2] if n % 2 else sqrt(known[n // 2 - 1] * known[n // 2])
+    return [ratio or usual for ratio in ratios], usual
 
 
 def _reached(curve: Sequence[float], seconds: float) -> float:

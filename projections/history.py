@@ -34,6 +34,8 @@ USED = 10
 AUDITED = (0.1, 0.25, 0.5, 0.75)
 """Shares of a run at which its predictions count for the published accuracy."""
 
+_NOTHING = [0.0] * CELLS
+
 
 class RunSummary(Struct, array_like=True):
     """A completed run in a few hundred numbers. `seconds` is work alone: pauses and cut silences are out.
@@ -169,37 +171,39 @@ def _prior(runs: Sequence[RunSummary]) -> Prior | None:
     names = [stage.name for stage in newest.stages]
     sizes = [stage.total for stage in newest.stages]
     durations: list[float] = []
-    shapes: list[list[float]] = []
+    shapes: list[Sequence[float]] = []
     for run in runs:
-        stages = {stage.name: stage for stage in run.stages}
+        if [stage.name for stage in run.stages] == names:
+            stages: Sequence[StageCourse | None] = run.stages
+        else:
+            by_name = {stage.name: stage for stage in run.stages}
+            stages = [by_name.get(name) for name in names]
         path: list[float] = []
         ratios: list[float] = []
-        for name, size in zip(names, sizes, strict=True):
-            stage = stages.get(name)
+        for stage, size in zip(stages, sizes, strict=True):
             if stage is None:
-                path += [0.0] * CELLS
+                path += _NOTHING
                 continue
             path += stage.cells or even_cells(stage.seconds)
             if size and stage.total:
                 ratios.append(log(size / stage.total))
-        course = list(accumulate(path))
-        whole = course[-1]
+        whole = sum(path)
         if whole > 0.0:
             durations.append(log(whole) + (_middle(ratios) if ratios else 0.0))
-            shapes.append([at / whole for at in course])
+            shapes.append([at / whole for at in accumulate(path)])
     if not shapes:
         return None
     seconds = exp(min(700.0, _middle(durations)))
-    course = [seconds * _middle(column) for column in zip(*shapes, strict=True)]
-    stages_: list[PriorStage] = []
+    course = _middles(shapes)
+    found: list[PriorStage] = []
     before = 0.0
     for k, (name, size) in enumerate(zip(names, sizes, strict=True)):
         part = course[k * CELLS : (k + 1) * CELLS]
-        stages_.append(PriorStage(name, size, [max(0.0, at - before) for at in part]))
+        found.append(PriorStage(name, size, [seconds * (at - before) for at in part]))
         before = part[-1]
     errors = sorted(error for run in runs for error in _errors(run))
     gaps = [max(column) for column in zip(*(run.gaps for run in runs), strict=True)]
-    return Prior(len(shapes), seconds, stages_, errors, gaps)
+    return Prior(len(shapes), seconds, found, errors, gaps)
 
 
 def _errors(run: RunSummary) -> list[float]:
@@ -209,6 +213,17 @@ def _errors(run: RunSummary) -> list[float]:
         if said.runs and said.seconds > 0.0 and run.seconds > said.at
     ]
     return [error for error in errors if isfinite(error)]
+
+
+def _middles(rows: Sequence[Sequence[float]]) -> list[float]:
+    """The median of each column, of rising rows a rising row."""
+    n = len(rows)
+    if n == 1:
+        return list(rows[0])
+    ordered = map(sorted, zip(*rows, strict=True))
+    if n % 2:
+        return [column[n // 2] for column in ordered]
+    return [(column[n // 2 - 1] + column[n // 2]) / 2.0 for column in ordered]
 
 
 def _middle(values: Sequence[float]) -> float:

@@ -60,14 +60,14 @@ def remaining(state: "RunState", active: float) -> Estimate:
 def foretell(state: "RunState", share: float | None, active: float) -> None:
     """Enter the place just reached into the run's course, and keep what is predicted at certain shares."""
     course = state.course
-    course.mark(state.done, state.total, max(0.0, active - course.cut))
+    at = max(0.0, active - course.cut)
+    course.mark(state.done, state.total, at)
     due = None if share is None else course.due(share)
     if due is None:
         return
     found = remaining(state, active)
     if found.seconds is not None:
         runs = state.prior.runs if state.prior is not None and found.basis not in ("mean", "declared") else 0
-        at = max(0.0, active - course.cut)
         course.said.append(Said(due, at, found.seconds, found.low, found.high, runs))
 
 

@@ -68,7 +68,8 @@ def _compile(path: Path) -> None:
     source = path.read_bytes()
     try:
         with warnings.catch_warnings(action="ignore"):
-            compile(ast.parse(source), str(path), "exec")
+            for optimize in (0, 2):
+                compile(ast.parse(source), str(path), "exec", optimize=optimize)
     except (SyntaxError, ValueError):
         pass  # the library carries broken files for its own tests
 
@@ -110,7 +111,7 @@ def backfill(size: float, folder: Path) -> Steps:
 
 def random_inserts(size: float, folder: Path) -> Steps:
     """Insert keys in random order: the tree grows, its pages leave the cache, and every row gets dearer."""
-    rows = int(500_000 * size)
+    rows = int(400_000 * size)
     rng = random.Random(rows)
     base = sqlite3.connect(folder / "inserts.db", isolation_level=None)
     base.execute("PRAGMA cache_size = 400")
@@ -177,7 +178,7 @@ def eliminate(size: float, folder: Path) -> Steps:
     """Eliminate a dense matrix row by row: the first rows cost most, and the whole grows with the cube of its
     size.
     """
-    n = int(660 * size ** (1 / 3))
+    n = int(740 * size ** (1 / 3))
     rng = random.Random(n)
     matrix = [[rng.random() + (n if i == j else 0) for j in range(n)] for i in range(n)]
     yield "eliminate", 0, n
@@ -207,7 +208,7 @@ def render(size: float, folder: Path) -> Steps:
 def report(size: float, folder: Path) -> Steps:
     """Five stages with units of their own: gather files, read words, count them, store them, look them up."""
     files = _python_sources()
-    files = files[: max(1, int(len(files) * min(1.0, 0.5 * size)))]
+    files = files[: max(1, int(len(files) * min(1.0, 0.6 * size)))]
     yield "gather", 0, len(files)
     sizes = []
     for number, path in enumerate(files, 1):
@@ -265,7 +266,7 @@ JOBS: dict[str, Job] = {
     )
 }  # fmt: skip
 
-SIZES = (1.0, 1.6, 0.75, 1.3, 2.0, 1.1)
+SIZES = (1.0, 1.6, 1.3, 0.8, 2.0, 1.1)
 
 
 def record(job: Job, size: float) -> list[Tick]:
