@@ -6,25 +6,27 @@ from the log. Active runs are in memory; ended ones are kept beside the log and 
 
 import asyncio
 import logging
-from collections import OrderedDict
 from collections.abc import AsyncIterator, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager
 from typing import NamedTuple
 
 import anyio
 
-from progress_ledger.ledger import codec
-from progress_ledger.ledger.errors import LedgerError, RunNotFound
-from progress_ledger.ledger.events import ACTIVE, TERMINAL, Event
+from progress_ledger.ledger.codec import decode
+from progress_ledger.ledger.errors import Closed, LedgerError, Pruned, RunNotFound, Unavailable
+from progress_ledger.ledger.events import ACTIVE, Event
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Commit, Recorded, RunFilter
-from progress_ledger.ledger.times import parse_time
+from progress_ledger.ledger.times import normalise_time, parse_time
 
-from .family import Family
 from .histories import Histories
+from .history import Prior
+from .past import Past, Point, bare_state
 from .projection import Follower
-from .run import RunState, apply
+from .run import RunState
+from .saver import Saver
 from .snapshot import Snapshot
+from .states import States
 from .store import StateStore
 from .view import is_stalled, view
 
@@ -34,13 +36,11 @@ _logger = logging.getLogger("progress_ledger.projections")
 
 _PAGE = 1_000
 _POLL_SECONDS = 0.05
-_PERSIST_SECONDS = 2.0
-_ENDED_KEPT = 2_000
-_UNSAVED_ENDED = 2_000
+_RETRY_SECONDS = 1.0
 
 
 class ProjectorStatistics(NamedTuple):
-    """``position`` is how far the fold is, ``head`` the newest event known of, ``runs`` the states in memory."""
+    """``position`` is how far the fold is, ``head`` the newest event known of, ``runs`` the states held."""
 
     position: int
     head: int
@@ -54,22 +54,21 @@ class Projector:
         self._ledger = ledger
         self._log = ledger.log
         self._store = StateStore(ledger.log)
-        self._family = Family()
-        self.histories = Histories()
-        self._states: dict[str, RunState] = {}
-        self._ended: OrderedDict[str, RunState] = OrderedDict()
-        self._unsaved: dict[str, RunState] = {}
-        self._followers: list[Follower] = []
+        self._saver = Saver(ledger.log, self._store)
+        self._past = Past(ledger.log, self._store, self._prior)
+        self._states = States()
+        self._followers: tuple[Follower, ...] = ()
         self._waiters: list[asyncio.Future[None]] = []
         self._wake = asyncio.Event()
         self._head = 0
-        self.position = 0
+        self._closed = False
 
     @classmethod
     @asynccontextmanager
     async def open(cls, ledger: Ledger) -> AsyncIterator["Projector"]:
         """A projector that is caught up, and stays so until left; what it folded is then kept.
 
+        On a ledger that cannot be written nothing is kept, and all else works.
         Raises Unavailable when the log cannot be read.
         """
         projector = cls(ledger)
@@ -85,8 +84,19 @@ class Projector:
                     tasks.cancel_scope.cancel()
         finally:
             stop()
+            projector._close()
             with anyio.CancelScope(shield=True):
-                await projector._save()
+                await projector._saver.save(projector._states)
+
+    @property
+    def position(self) -> int:
+        """The position of the last event folded."""
+        return self._states.position
+
+    @property
+    def histories(self) -> Histories:
+        """What past runs of each kind were like, as of :attr:`position`."""
+        return self._states.histories
 
     @property
     def statistics(self) -> ProjectorStatistics:
@@ -95,19 +105,21 @@ class Projector:
 
     def follow(self, follower: Follower) -> Callable[[], None]:
         """Tell ``follower`` of every event folded from now on. Returns what stops it."""
-        self._followers.append(follower)
+        self._followers = (*self._followers, follower)
 
         def stop() -> None:
-            if follower in self._followers:
-                self._followers.remove(follower)
+            self._followers = tuple(one for one in self._followers if one is not follower)
 
         return stop
 
     async def caught_up(self) -> int:
         """Wait until every commit that any process had finished before the call is folded.
 
-        Returns the position reached. Raises Unavailable when the log cannot be read.
+        Returns the position reached. Callers share one look at the log, which began after all of them came.
+        Raises Unavailable when the log cannot be read.
         """
+        if self._closed:
+            raise Closed
         waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
         self._waiters.append(waiter)
         self._wake.set()
@@ -116,16 +128,16 @@ class Projector:
 
     def active(self) -> Iterable[RunState]:
         """The states of all active runs."""
-        return self._states.values()
+        return self._states.active.values()
 
     def stalled(self, now: float | None = None) -> frozenset[str]:
         """Ids of the active runs that are stalled at ``now`` (the ledger's clock when not given)."""
         moment = self._ledger.clock() if now is None else now
-        return frozenset(state.run_id for state in self._states.values() if is_stalled(state, moment))
+        return frozenset(state.run_id for state in self.active() if is_stalled(state, moment))
 
     def peek(self, run_id: str) -> RunState | None:
         """The run's state when it is in memory, as every active run's is. Do not change it."""
-        return self._states.get(run_id) or self._ended.get(run_id)
+        return self._states.get(run_id)
 
     async def state(self, run_id: str) -> RunState | None:
         """The run's state as of the newest event, or None when there is no such run. Do not change it."""
@@ -134,15 +146,11 @@ class Projector:
     async def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
         """The states of those runs that exist, in the order asked for."""
         await self.caught_up()
-        missing = [run_id for run_id in run_ids if run_id not in self._states and run_id not in self._ended]
+        found = {run_id: self._states.get(run_id) for run_id in run_ids}
+        missing = [run_id for run_id, state in found.items() if state is None]
         if missing:
-            await self._fetch(missing)
-        found: dict[str, RunState] = {}
-        for run_id in run_ids:
-            state = self._states.get(run_id) or self._ended.get(run_id)
-            if state is not None:
-                found[run_id] = state
-        return found
+            found.update(await self._fetch(missing))
+        return {run_id: state for run_id, state in found.items() if state is not None}
 
     async def snapshot(self, run_id: str, *, now: float | None = None) -> Snapshot | None:
         """The run at ``now``, or None when there is no such run."""
@@ -150,180 +158,195 @@ class Projector:
 
     async def snapshots(self, run_ids: Sequence[str], *, now: float | None = None) -> dict[str, Snapshot]:
         """The runs that exist, at ``now`` (the ledger's clock when not given), in the order asked for."""
-        states = await self.states(run_ids)
+        found = await self.states(run_ids)
         moment = self._ledger.clock() if now is None else now
-        return {run_id: self._family.view(state, moment, self._states) for run_id, state in states.items()}
+        states = self._states
+        return {run_id: states.family.view(state, moment, states.active) for run_id, state in found.items()}
 
     async def snapshot_at(
         self, run_id: str, *, version: int | None = None, position: int | None = None, time: str | None = None
     ) -> Snapshot:
-        """The run as it was at a version, a position of the log, or a time.
+        """The run as it was at a version, a position of the log, or a time (RFC 3339 with a zone).
 
-        Raises RunNotFound when there is no such run or it had not begun, and Pruned.
+        Raises RunNotFound when there is no such run or it had not begun, Pruned, and ValueError for
+        a time that is none.
         """
         state = await self.state_at(run_id, version=version, position=position, time=time)
-        return view(state, parse_time(state.updated_at if time is None else time))
+        return view(state, parse_time(state.updated_at if time is None else normalise_time(time)))
 
     async def state_at(
         self, run_id: str, *, version: int | None = None, position: int | None = None, time: str | None = None
     ) -> RunState:
-        """The state behind :meth:`snapshot_at`: a fresh fold of the run's events up to that point."""
-        state: RunState | None = None
-        after = 0
-        while page := await self._log.read_run(run_id, after=after, limit=_PAGE):
-            for stored in page:
-                assert stored.body is not None
-                event = codec.decode(stored.body, stored.position)
-                if (
-                    (version is not None and event.version > version)
-                    or (position is not None and event.position > position)
-                    or (time is not None and event.time > time)
-                ):
-                    if state is None:
-                        raise RunNotFound(run_id)
-                    return state
-                if state is None:
-                    kept = self.peek(run_id) or (await self._store.load((run_id,))).get(run_id)
-                    prior = self.histories.prior(event) if kept is None else kept.prior
-                    state = apply(None, event, prior)
-                else:
-                    state = apply(state, event)
-            after += len(page)
-        if state is None:
-            raise RunNotFound(run_id)
-        return state
+        """The state behind :meth:`snapshot_at`, folded afresh: the caller's own, to go on with."""
+        return await self._past.state_at(
+            run_id, Point(version, position, None if time is None else normalise_time(time))
+        )
 
     async def rebuild(self) -> int:
         """Fold the whole log again from zero, while the old states keep serving; then take their place.
 
-        Returns the number of events folded.
+        Whatever is committed meanwhile is in both. Returns the number of events read.
         """
-        states: dict[str, RunState] = {}
-        histories = Histories()
+        fresh = States()
         gone = self.histories.ends()
-        count = position = 0
-        while position < self.position or count == 0:
-            page = await self._log.read(position, limit=_PAGE)
-            if not page:
+        count = 0
+        while fresh.position < self.position:
+            page = await self._log.read(fresh.position, limit=_PAGE)
+            # The old states are the measure: what they have not folded yet is folded once, into the new ones.
+            through = self.position
+            if not page or page[0][0] > through:
+                fresh.position = through
                 break
-            for at, body in page:
-                if at > self.position:
-                    break
-                position = at
-                count += 1
-                if body is not None:
-                    _fold_into(states, histories, codec.decode(body, at))
-                elif at in gone:
-                    histories.pruned(*gone[at])
-        self._states = {state.run_id: state for state in states.values() if state.status in ACTIVE}
-        self._ended = OrderedDict((state.run_id, state) for state in states.values() if state.status not in ACTIVE)
-        self._unsaved = states
-        self.histories = histories
-        self._evict()
+            if page[-1][0] > through:
+                page = [row for row in page if row[0] <= through]
+            start = 0
+            while (start := fresh.fold_page(page, start, gone=gone)) < len(page):
+                start += 1  # what came before it is gone from the log, and so is the run
+            count += len(page)
+            await self._saver.relieve(fresh, checkpoint=False)
+        # No await between the last look at the position and this.
+        fresh.saved = 0
+        self._states = fresh
         return count
 
     # ── keeping up ──────────────────────────────────────────────────────────────────────────────────────
 
     async def _load(self) -> None:
-        self.position = await self._store.checkpoint()
-        if self.position:
-            await self.histories.load(self._log)
+        position = await self._store.checkpoint()
+        states = self._states = States(position)
+        if position:
+            await states.histories.load(self._log)
             after: int | None = None
             while True:
                 page = await self._log.runs(
                     RunFilter(statuses=ACTIVE), order="created", after=after, limit=_PAGE
                 )
-                run_ids = [head.run_id for head in page.runs if head.first <= self.position]
-                self._states.update(await self._store.load(run_ids))
+                heads = [head for head in page.runs if head.first <= position]
+                kept = await self._store.load([head.run_id for head in heads])
+                for head in heads:
+                    state = kept.get(head.run_id)
+                    if state is None or (head.last <= position and state.version != head.version):
+                        state = await self._past.state_at(head.run_id, Point(position=position))
+                    if state.status in ACTIVE:
+                        states.bring(state)
                 after = page.next
                 if after is None:
                     break
-        self._family.rebuild(self._states)
-        await self._catch_up(await self._log.head())
+        await self._catch_up()
 
     def _on_commit(self, commit: Commit) -> None:
+        states = self._states
         self._head = max(self._head, commit.events[-1].event.position)
-        if commit.after != self.position:
+        if commit.after == states.position:
+            for recorded in commit.events:
+                state = states.fold(recorded.event)
+                if state is None:
+                    break
+                self._tell(recorded, state)
+            self._settle()
+        if states.position < self._head:
             self._wake.set()
-            return
-        for recorded in commit.events:
-            if recorded.event.version > 1 and recorded.event.run_id not in self._states:
-                self._wake.set()
-                break
-            self._fold(recorded)
-        self._settle()
 
     async def _keep_up(self) -> None:
+        pause = _POLL_SECONDS
         while True:
-            with anyio.move_on_after(_POLL_SECONDS):
+            with anyio.move_on_after(pause):
                 await self._wake.wait()
             self._wake.clear()
             waiters, self._waiters = self._waiters, []
             try:
-                head = await self._log.head()
-                if head > self.position:
-                    await self._catch_up(head)
+                await self._catch_up()
             except LedgerError as error:
+                pause = _RETRY_SECONDS
+                _fail(waiters, error)
+            except BaseException:
+                _fail(waiters, Closed())
+                raise
+            else:
+                pause = _POLL_SECONDS
                 for waiter in waiters:
                     if not waiter.done():
-                        waiter.set_exception(error)
-                if not waiters:
-                    await anyio.sleep(1.0)
-                continue
-            except asyncio.CancelledError:
-                for waiter in waiters:
-                    waiter.cancel()
-                raise
-            for waiter in waiters:
-                if not waiter.done():
-                    waiter.set_result(None)
+                        waiter.set_result(None)
 
-    async def _catch_up(self, head: int) -> None:
+    async def _catch_up(self) -> None:
+        head = await self._log.head()
         self._head = max(self._head, head)
+        if self.position >= head:
+            return
+        try:
+            await self._fold_up_to(head)
+        except LedgerError:
+            raise
+        except Exception as error:
+            # Damage, or a bug of the fold, does not end the task that keeps up: whoever reads is told.
+            _logger.exception("the fold stands still at position %d", self.position)
+            raise Unavailable(
+                f"The log cannot be folded beyond position {self.position} ({error!r}); run verify."
+            ) from error
+
+    async def _fold_up_to(self, head: int) -> None:
+        pruned = False
         while self.position < head:
             page = await self._log.read(self.position, limit=_PAGE)
             if not page:
-                return
-            events: list[Recorded] = []
-            strangers: dict[str, None] = {}
-            for position, body in page:
-                if body is None:
-                    continue
-                event = codec.decode(body, position)
-                events.append(Recorded(body, event))
-                if event.run_id not in self._states:
-                    strangers[event.run_id] = None
-            if strangers and self.position:
-                for run_id, state in (await self._store.load(list(strangers))).items():
-                    self._states.setdefault(run_id, state)
-            for recorded in events:
-                event = recorded.event
-                if event.position <= self.position:
-                    continue
-                if event.version > 1 and event.run_id not in self._states:
-                    # Its beginning is behind the checkpoint and its state was lost: fold it from its start.
-                    self._states[event.run_id] = await self.state_at(event.run_id, version=event.version - 1)
-                self._fold(recorded)
-            self.position = max(self.position, page[-1][0])
+                # The newest positions were deleted; nothing will ever appear there.
+                self._states.position = max(self.position, head)
+                break
+            pruned = pruned or any(body is None for _, body in page)
+            start = 0
+            without: set[str] = set()
+            tell = self._tell if self._followers else None
+            while True:
+                start = self._states.fold_page(page, start, tell=tell, without=without)
+                if start == len(page):
+                    break
+                without |= await self._bring(page[start:])
             self._settle()
-            if len(self._unsaved) > _UNSAVED_ENDED:
-                await self._save_ended()
+            await self._saver.relieve(self._states)
+        if pruned:
+            await self._drop_pruned()
 
-    def _fold(self, recorded: Recorded) -> None:
-        event = recorded.event
-        run_id = event.run_id
-        state = _fold_into(self._states, self.histories, event)
-        self._family.folded(state)
-        self.position = event.position
-        self._unsaved[run_id] = state
-        if state.status not in ACTIVE:
-            self._states.pop(run_id, None)
-            self._ended[run_id] = state
+    async def _bring(self, page: Sequence[tuple[int, bytes | None]]) -> set[str]:
+        """Bring the runs that the page goes on with and that are not here; return those that cannot be."""
+        before: dict[str, int] = {}
+        for position, body in page:
+            if body is not None:
+                event = decode(body, position)
+                before.setdefault(event.run_id, event.version - 1)
+        active = self._states.active
+        wanted = {
+            run_id: version
+            for run_id, version in before.items()
+            if version and (run_id not in active or active[run_id].version < version)
+        }
+        kept = await self._store.load(list(wanted))
+        lost: set[str] = set()
+        for run_id, version in wanted.items():
+            state = kept.get(run_id)
+            try:
+                if state is None or state.version != version:
+                    state = await self._past.state_at(run_id, Point(version=version))
+            except (Pruned, RunNotFound):
+                state = None
+            if state is None or state.version != version:
+                lost.add(run_id)
+            else:
+                self._states.bring(state)
+        return lost
+
+    async def _drop_pruned(self) -> None:
+        # A run that another process ended and pruned before its end was folded here would stay active.
+        heads = await self._log.runs_by_id(list(self._states.active))
+        for head in heads.values():
+            if not head.active and head.last <= self.position:
+                self._states.drop(head.run_id)
+
+    def _tell(self, recorded: Recorded, state: RunState) -> None:
         for follower in self._followers:
             try:
                 follower.folded(recorded, state)
             except Exception:
-                _logger.exception("a follower failed on position %d", event.position)
+                _logger.exception("a follower failed on position %d", recorded.event.position)
 
     def _settle(self) -> None:
         for follower in self._followers:
@@ -331,64 +354,40 @@ class Projector:
                 follower.settled()
             except Exception:
                 _logger.exception("a follower failed at position %d", self.position)
-        self._evict()
+        self._saver.look_at(self._states)
 
-    def _evict(self) -> None:
-        spare = len(self._ended) - _ENDED_KEPT
-        if spare > 0:
-            for run_id in list(self._ended)[: spare + _ENDED_KEPT // 2]:
-                if run_id not in self._unsaved:
-                    del self._ended[run_id]
-
-    async def _fetch(self, run_ids: Sequence[str]) -> None:
+    async def _fetch(self, run_ids: Sequence[str]) -> dict[str, RunState]:
         heads = await self._log.runs_by_id(run_ids)
-        kept = await self._store.load([run_id for run_id in run_ids if run_id in heads])
+        kept = await self._store.load(list(heads))
+        found: dict[str, RunState] = {}
         for run_id, head in heads.items():
-            if run_id in self._states or run_id in self._ended:
-                continue
-            state = kept.get(run_id)
-            if state is None or (state.version != head.version and head.pruned is None):
-                state = await self.state_at(run_id)
-            if state.status not in ACTIVE:
-                self._ended[run_id] = state
-        self._evict()
+            state = self._states.get(run_id) or kept.get(run_id)
+            if state is None or state.version < head.version:
+                try:
+                    state = await self._past.state_at(run_id, Point())
+                except Pruned:
+                    state = state or bare_state(head)
+            found[run_id] = state
+        self._states.keep(state for state in found.values() if state.status not in ACTIVE)
+        return found
 
-    # ── keeping what is folded ──────────────────────────────────────────────────────────────────────────
+    def _prior(self, first: Event) -> Prior | None:
+        state = self._states.get(first.run_id)
+        return self.histories.prior(first) if state is None else state.prior
+
+    def _close(self) -> None:
+        self._closed = True
+        waiters, self._waiters = self._waiters, []
+        _fail(waiters, Closed())
 
     async def _keep_saved(self) -> None:
         while True:
-            await anyio.sleep(_PERSIST_SECONDS)
-            try:
-                with anyio.CancelScope(shield=True):
-                    await self._save()
-            except LedgerError as error:
-                _logger.warning("states could not be kept, the next start folds more: %s", error)
-
-    async def _save(self) -> None:
-        unsaved, self._unsaved = self._unsaved, {}
-        position = self.position
-        if not unsaved:
-            return
-        try:
-            await self.histories.save(self._log)
-            await self._store.save(unsaved.values(), checkpoint=position)
-        except BaseException:
-            self._unsaved = unsaved | self._unsaved
-            raise
-        self._evict()
-
-    async def _save_ended(self) -> None:
-        ended = {run_id: state for run_id, state in self._unsaved.items() if state.status not in ACTIVE}
-        await self._store.save(ended.values(), checkpoint=None)
-        for run_id in ended:
-            self._unsaved.pop(run_id, None)
-        self._evict()
+            await self._saver.wait()
+            with anyio.CancelScope(shield=True):
+                await self._saver.save(self._states)
 
 
-def _fold_into(states: dict[str, RunState], histories: Histories, event: Event) -> RunState:
-    state = states.get(event.run_id)
-    prior = histories.prior(event) if state is None else None
-    state = states[event.run_id] = apply(state, event, prior)
-    if state.position == event.position and state.status in TERMINAL:
-        histories.ended(state)
-    return state
+def _fail(waiters: Iterable[asyncio.Future[None]], error: LedgerError) -> None:
+    for waiter in waiters:
+        if not waiter.done():
+            waiter.set_exception(error)

@@ -277,7 +277,7 @@ def _ticked(state: RunState, data: Ticked, at: str) -> None:
 def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
     _settle(state)
     _leave_stage(state, at)
-    for index, stage in enumerate(state.stages):
+    for index, stage in enumerate(state.stages):  # noqa: B007 - read after the loop
         if stage.name == data.stage:
             break
     else:

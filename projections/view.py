@@ -14,6 +14,7 @@ from .stall import STALL_SECONDS
 
 __all__ = ("change", "is_stalled", "view")
 
+
 class _Measures(NamedTuple):
     percent: float | None
     rate: float | None

@@ -1,0 +1,111 @@
+"""A run as it was: its state at an earlier version, position or time, folded from the nearest state kept."""
+
+from collections.abc import Callable
+from typing import NamedTuple
+
+from progress_ledger.ledger.codec import decode
+from progress_ledger.ledger.errors import RunNotFound
+from progress_ledger.ledger.events import Event
+from progress_ledger.ledger.log import EventLog, RunHead
+
+from .history import Prior
+from .run import RunState, apply
+from .store import MARK_EVERY, StateStore
+
+__all__ = ("Past", "Point", "bare_state")
+
+_PAGE = 1_000
+
+
+class Point(NamedTuple):
+    """How far to go: to a version, a position or a time; None is no bound, and all given ones hold."""
+
+    version: int | None = None
+    position: int | None = None
+    time: str | None = None
+
+    def before(self, version: int, position: int, time: str) -> bool:
+        """Whether the point lies before an event of that version, position and time."""
+        return (
+            (self.version is not None and version > self.version)
+            or (self.position is not None and position > self.position)
+            or (self.time is not None and time > self.time)
+        )
+
+
+class Past:
+    """Reads runs' states at earlier points. ``prior`` says what history told a run at its first event."""
+
+    def __init__(self, log: EventLog, store: StateStore, prior: Callable[[Event], Prior | None]) -> None:
+        self._log = log
+        self._store = store
+        self._prior = prior
+
+    async def state_at(self, run_id: str, point: Point) -> RunState:
+        """The state after the last event that is not beyond ``point``.
+
+        Raises RunNotFound when there is no such run or it had not begun, and Pruned.
+        """
+        head = await self._log.run(run_id)
+        if head is None:
+            raise RunNotFound(run_id)
+        state = None if head.version < MARK_EVERY else await self._mark(head, point)
+        after = 0 if state is None else state.version
+        while page := await self._log.read_run(run_id, after=after, limit=_PAGE):
+            for position, body in page:
+                if body is None:
+                    continue
+                event = decode(body, position)
+                if point.before(event.version, position, event.time):
+                    if state is None:
+                        raise RunNotFound(run_id)
+                    return state
+                if state is None:
+                    state = apply(None, event, await self._prior_of(event))
+                else:
+                    apply(state, event)
+            after += len(page)
+        if state is None:
+            raise RunNotFound(run_id)
+        return state
+
+    async def _mark(self, head: RunHead, point: Point) -> RunState | None:
+        newest = head.version if point.version is None else min(head.version, point.version)
+        found: RunState | None = None
+        low, high = 0, newest // MARK_EVERY
+        while low < high:
+            middle = (low + high + 1) // 2
+            state = await self._store.mark(head.run_id, middle * MARK_EVERY)
+            # One that is lost counts as too late: the fold then begins earlier, and ends up the same.
+            if state is None or point.before(state.version, state.position, state.updated_at):
+                high = middle - 1
+            else:
+                low, found = middle, state
+        return found
+
+    async def _prior_of(self, first: Event) -> Prior | None:
+        kept = (await self._store.load((first.run_id,))).get(first.run_id)
+        return self._prior(first) if kept is None else kept.prior
+
+
+def bare_state(head: RunHead) -> RunState:
+    """What is still known of a run whose events and state are both gone."""
+    ended = None if head.active else head.time
+    return RunState(
+        run_id=head.run_id,
+        kind=head.kind,
+        scope=head.scope,
+        title=head.title,
+        labels=head.labels,
+        slot=head.slot,
+        owner=head.owner,
+        parent=head.parent,
+        attempt=head.attempt,
+        status=head.status,
+        updated_at=head.time,
+        finished_at=ended,
+        clock=head.time,
+        first=head.first,
+        version=head.version,
+        position=head.last,
+    )

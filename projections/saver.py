@@ -1,0 +1,90 @@
+"""Keeps what is folded beside the log, in bounded memory, whether or not the log can be written."""
+
+import asyncio
+import logging
+
+import anyio
+
+from progress_ledger.ledger.errors import LedgerError
+from progress_ledger.ledger.log import EventLog
+
+from .states import States
+from .store import StateStore
+
+__all__ = ("SAVE_SECONDS", "UNKEPT", "Saver")
+
+_logger = logging.getLogger("progress_ledger.projections")
+
+SAVE_SECONDS = 2.0
+"""How often what changed is kept: a start after a crash folds again what came later."""
+
+UNKEPT = 1_000
+"""Ended runs that may wait to be kept. Those that cannot be are forgotten, and folded when asked for."""
+
+_MARKS = 100
+
+
+class Saver:
+    """Saves states from time to time. Nothing here raises because a log cannot be written."""
+
+    def __init__(self, log: EventLog, store: StateStore) -> None:
+        self._log = log
+        self._store = store
+        self._full = asyncio.Event()
+        self._last = asyncio.get_running_loop().time()
+        self._fails = False
+
+    async def wait(self) -> None:
+        """Until something is due to be saved."""
+        with anyio.move_on_after(SAVE_SECONDS):
+            await self._full.wait()
+        self._full.clear()
+
+    def look_at(self, states: States) -> None:
+        """Let :meth:`wait` return when too much waits to be saved."""
+        if states.unkept >= UNKEPT:
+            self._full.set()
+
+    async def relieve(self, states: States, *, checkpoint: bool = True) -> None:
+        """Between two pages of a long fold: save all when that is due, else what fills the memory.
+
+        Without ``checkpoint`` the states are not the ones that serve, and only the latter is done.
+        """
+        if checkpoint and asyncio.get_running_loop().time() - self._last > SAVE_SECONDS:
+            await self.save(states)
+        elif states.unkept >= UNKEPT or len(states.marks) >= _MARKS:
+            await self.save_ended(states)
+
+    async def save(self, states: States) -> None:
+        """Keep all that changed, and move the checkpoint."""
+        position, ended, changed = states.position, states.ended(), states.changed()
+        self._last = asyncio.get_running_loop().time()
+        if position == states.saved:
+            return
+        try:
+            await self._store.save_marks(states.take_marks())
+            # Histories come first: a start folds what came after the checkpoint, and an end twice is once.
+            await states.histories.save(self._log)
+            await self._store.save([*ended, *changed], checkpoint=position)
+        except LedgerError as error:
+            self._failed(error)
+            states.keep(ended[:-UNKEPT])
+        else:
+            self._fails = False
+            states.keep(ended)
+            states.saved = max(position, states.saved)
+
+    async def save_ended(self, states: States) -> None:
+        """Keep the ended runs alone; the checkpoint stays where it is."""
+        ended = states.ended()
+        try:
+            await self._store.save_marks(states.take_marks())
+            await self._store.save(ended)
+        except LedgerError as error:
+            self._failed(error)
+        states.keep(ended)
+
+    def _failed(self, error: LedgerError) -> None:
+        if not self._fails:
+            _logger.warning("states cannot be kept, the next start folds more: %s", error)
+        self._fails = True

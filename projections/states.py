@@ -1,0 +1,152 @@
+"""The states of runs in memory, and the one loop that folds events into them.
+
+All active runs are here; of the ended ones those that are not kept beside the log yet, and the latest others.
+"""
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+
+from progress_ledger.ledger.codec import decode
+from progress_ledger.ledger.events import Event
+from progress_ledger.ledger.log import Document, Recorded
+
+from .family import Family
+from .histories import Histories
+from .history import RunSummary
+from .run import RunState, apply
+from .store import MARK_EVERY, mark_of
+
+__all__ = ("ENDED_KEPT", "States")
+
+ENDED_KEPT = 1_000
+"""Ended runs that stay in memory though they are kept beside the log."""
+
+_NONE: Mapping[int, tuple[str, RunSummary]] = {}
+
+
+class States:
+    """Run states, histories and families as of ``position``. Nothing here awaits.
+
+    ``saved`` is the position up to which :meth:`saved_through` was told that everything is kept.
+    """
+
+    def __init__(self, position: int = 0) -> None:
+        self.position = position
+        self.saved = position
+        self.active: dict[str, RunState] = {}
+        self.histories = Histories()
+        self.family = Family()
+        self.marks: list[Document] = []
+        self._unkept: dict[str, RunState] = {}
+        self._kept: dict[str, RunState] = {}
+
+    def __len__(self) -> int:
+        return len(self.active) + len(self._unkept) + len(self._kept)
+
+    def get(self, run_id: str) -> RunState | None:
+        """The run's state when it is in memory, as every active run's is."""
+        return self.active.get(run_id) or self._unkept.get(run_id) or self._kept.get(run_id)
+
+    def fold(self, event: Event) -> RunState | None:
+        """The run's state after ``event``; None, and nothing is changed, when what came before is not here.
+
+        Events come in the order of the log; one that is in its run's state already only moves the position.
+        """
+        run_id = event.run_id
+        version = event.version
+        state = self.active.get(run_id)
+        if state is not None:
+            if version > state.version + 1:
+                return None
+            apply(state, event)
+        elif version == 1:
+            state = self.active[run_id] = apply(None, event, self.histories.prior(event))
+            self.family.folded(state)
+        else:
+            return None
+        self.position = event.position
+        if state.finished_at is not None and state.position == event.position:
+            del self.active[run_id]
+            self._unkept[run_id] = state
+            self.family.folded(state)
+            self.histories.ended(state)
+        elif version % MARK_EVERY == 0:
+            self.marks.append(mark_of(state))
+        return state
+
+    def fold_page(
+        self,
+        page: Sequence[tuple[int, bytes | None]],
+        start: int = 0,
+        *,
+        tell: Callable[[Recorded, RunState], None] | None = None,
+        without: Collection[str] = (),
+        gone: Mapping[int, tuple[str, RunSummary]] = _NONE,
+    ) -> int:
+        """Fold ``page[start:]`` and return where it stopped: at its end, or at an event whose run must be
+        brought here first.
+
+        ``tell`` is called after each event. Runs in ``without`` are passed over; ``gone`` are the summaries
+        of runs that were pruned, by the position of their end.
+        """
+        fold = self.fold
+        before = self.position
+        for index in range(start, len(page)):
+            position, body = page[index]
+            if position <= before:
+                continue
+            if body is None:
+                if position in gone:
+                    self.histories.pruned(*gone[position])
+                continue
+            event = decode(body, position)
+            state = fold(event)
+            if state is None:
+                if event.run_id not in without:
+                    return index
+            elif tell is not None:
+                tell(Recorded(body, event), state)
+        if page:
+            self.position = max(before, page[-1][0])
+        return len(page)
+
+    def bring(self, state: RunState) -> None:
+        """An active run's state as of some position at or before the next event to be folded."""
+        self.active[state.run_id] = state
+        self.family.folded(state)
+
+    def drop(self, run_id: str) -> None:
+        """The run is no longer active, and its end will not be folded."""
+        if self.active.pop(run_id, None) is not None:
+            self.family.rebuild(self.active)
+
+    # ── what is kept beside the log ─────────────────────────────────────────────────────────────────────
+
+    @property
+    def unkept(self) -> int:
+        """How many ended runs wait to be kept."""
+        return len(self._unkept)
+
+    def ended(self) -> list[RunState]:
+        """The ended runs that are not kept yet."""
+        return list(self._unkept.values())
+
+    def changed(self) -> list[RunState]:
+        """The active runs that changed since everything was kept."""
+        return [state for state in self.active.values() if state.position > self.saved]
+
+    def take_marks(self) -> list[Document]:
+        """The marks made since the last call."""
+        marks, self.marks = self.marks, []
+        return marks
+
+    def keep(self, states: Iterable[RunState]) -> None:
+        """These ended runs are kept now, or can be folded again: the oldest of them may leave."""
+        kept = self._kept
+        for state in states:
+            self._unkept.pop(state.run_id, None)
+            kept.pop(state.run_id, None)
+            kept[state.run_id] = state
+        spare = len(kept) - ENDED_KEPT
+        if spare > 0:
+            for run_id in list(kept)[:spare]:
+                del kept[run_id]
