@@ -1,10 +1,11 @@
-"""A small HTTP client for the command line: the same requests to a server, or to a ledger file in this process.
+"""A small HTTP client for the command line: the same requests to a server, or to a ledger file in this
+process.
 
-The plain install brings no HTTP client. What a command needs is little: one request a connection, a body read as
-it comes. Asking a file goes through the very same application, so that both give the same answers.
+The plain install brings no HTTP client. What a command needs is little: one request a connection, a body
+read as it comes. Asking a file goes through the very same application, so that both give the same answers.
 """
 
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -12,7 +13,7 @@ from urllib.parse import SplitResult, unquote, urlsplit
 import anyio
 import httptools
 import msgspec
-from anyio.abc import ByteReceiveStream, ObjectReceiveStream
+from anyio.abc import ByteReceiveStream, ByteStream, ObjectReceiveStream
 from starlette.types import ASGIApp, Message, Scope
 
 __all__ = (
@@ -110,13 +111,17 @@ class SocketTransport:
     @asynccontextmanager
     async def request(
         self, method: str, target: str, *, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Reply]:
+    ) -> AsyncGenerator[Reply, None]:
         fields = {"Host": self._authority, "Connection": "close", **(headers or {})}
         head = f"{method} {self._prefix}{target} HTTP/1.1\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
         try:
             with anyio.fail_after(CONNECT_SECONDS):
-                stream = await anyio.connect_tcp(self._host, self._port, tls=self._tls)
+                stream: ByteStream = (
+                    await anyio.connect_tcp(self._host, self._port, tls=True)
+                    if self._tls
+                    else await anyio.connect_tcp(self._host, self._port)
+                )
                 await stream.send(head.encode("latin-1"))
         except (OSError, TimeoutError, anyio.BrokenResourceError) as error:
             raise ConnectionLost(f"There is no server at {self.url}: {_reason(error)}.") from error
@@ -184,7 +189,7 @@ class AppTransport:
     @asynccontextmanager
     async def request(
         self, method: str, target: str, *, headers: Mapping[str, str] | None = None
-    ) -> AsyncIterator[Reply]:
+    ) -> AsyncGenerator[Reply, None]:
         give, take = anyio.create_memory_object_stream[Message](1)
         left = anyio.Event()
         asked = False
@@ -204,7 +209,9 @@ class AppTransport:
         async with anyio.create_task_group() as tasks, take:
             tasks.start_soon(run)
             start = await take.receive()
-            fields = {name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]}
+            fields = {
+                name.decode("latin-1").lower(): value.decode("latin-1") for name, value in start["headers"]
+            }
             try:
                 yield Reply(start["status"], fields, _bodies(take))
             finally:

@@ -4,16 +4,15 @@ Where it departs from uvicorn's own way of running, on purpose:
 
 * the listening socket is ours, with a small send buffer that connections inherit: with the kernel's default a
   reader that has stopped hides behind 17,000 stale events before anybody notices;
-* the signals are ours: uvicorn waits for open streams and never tells them, so that one browser tab would keep
-  the process alive for good. Here a signal first begins the drain, streams end themselves, and what still hangs
-  after the grace is cut.
+* the signals are ours: uvicorn waits for open streams and never tells them, so that one browser tab would
+  keep the process alive for good. Here a signal first begins the drain, streams end themselves, and what
+  still hangs after the grace is cut.
 """
 
 import contextlib
-import logging
 import signal
 import socket
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -66,7 +65,8 @@ def url_of(listener: socket.socket) -> str:
 async def serve_app(
     app: ASGIApp, listener: socket.socket, *, drain: Drain, listening: Callable[[], None] = lambda: None
 ) -> None:
-    """Answer on the socket until ``drain`` begins, then for at most the grace; the socket is closed on return.
+    """Answer on the socket until ``drain`` begins, then for at most the grace; the socket is closed on
+    return.
 
     ``listening`` is called once requests are answered. Sets no signal handlers.
     """
@@ -147,5 +147,5 @@ class _Server(uvicorn.Server):
         self._listening()
 
     @contextlib.contextmanager
-    def capture_signals(self) -> Iterator[None]:
+    def capture_signals(self) -> Generator[None, None, None]:
         yield

@@ -1,0 +1,69 @@
+"""The command line. Exit status: 0 fine, 1 what was asked about failed, 2 wrong usage.
+
+Errors are one sentence on standard error. Each command is a module of its own that adds its parser.
+"""
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+
+from progress_ledger.ledger.errors import LedgerError
+
+from . import cli_demo, cli_log, cli_ls, cli_serve, cli_show, cli_watch
+from .cli_source import Usage
+from .client import ConnectionLost, Refused
+
+__all__ = ("main",)
+
+_COMMANDS = (cli_serve, cli_demo, cli_ls, cli_show, cli_log, cli_watch)
+
+INTERRUPTED = 130
+"""What a shell expects of a program that Ctrl-C ended."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run a command; returns its exit status and raises nothing."""
+    try:
+        parsed = _parser().parse_args(arguments)
+        status: int = parsed.run(parsed)
+        sys.stdout.flush()
+    except SystemExit as done:
+        return done.code if isinstance(done.code, int) else 0
+    except KeyboardInterrupt:
+        return INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read has had enough. Python would complain once more when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except (Usage, argparse.ArgumentTypeError) as error:
+        return _complain(error, 2)
+    except Refused as error:
+        return _complain(error, 2 if error.status in (400, 422) else 1)
+    except (LedgerError, ConnectionLost) as error:
+        return _complain(error, 1)
+    except OSError as error:
+        return _complain(f"{error.strerror or error}.", 1)
+    except Exception as error:
+        if os.environ.get("PROGRESS_LEDGER_TRACEBACK"):
+            raise
+        return _complain(f"{type(error).__name__}: {error} (PROGRESS_LEDGER_TRACEBACK=1 shows where).", 1)
+    return status
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="progress-ledger", description="Progress of long jobs as an immutable event log."
+    )
+    told = f"progress-ledger {version('progress-ledger')}"
+    parser.add_argument("--version", action="version", version=told)
+    commands = parser.add_subparsers(dest="command", metavar="COMMAND", required=True)
+    for command in _COMMANDS:
+        command.add_parser(commands)
+    return parser
+
+
+def _complain(error: object, status: int) -> int:
+    print(f"progress-ledger: {error}", file=sys.stderr)
+    return status
