@@ -1,0 +1,26 @@
+"""A connection on a thread of its own, opened so that a failure leaves nothing behind."""
+
+import sqlite3
+from collections.abc import Callable
+
+import aiosqlite
+import anyio
+from anyio import to_thread
+
+__all__ = ("connected",)
+
+
+async def connected(connect: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
+    """The connection that ``connect`` makes, on its own thread. Raises what ``connect`` raises.
+
+    When it raises, or the caller is cancelled, the thread has ended on return.
+    """
+    connection = aiosqlite.Connection(connect, 64)
+    try:
+        return await connection
+    except BaseException:
+        # The thread ends with one more word to the event loop: were the loop closed by then, it would die
+        # with a traceback on standard error.
+        with anyio.CancelScope(shield=True):
+            await to_thread.run_sync(connection._thread.join)  # noqa: SLF001 - there is no public name
+        raise
