@@ -13,7 +13,7 @@ from progress_ledger.ledger.errors import LedgerError, SlotTaken
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector
 
-from . import health, ingest, listing, run_events, runs
+from . import badge, health, ingest, listing, pages, run_events, runs
 from .drain import Drain
 from .edge import Edge
 from .guard import Guard
@@ -47,6 +47,8 @@ def create_app(
             *run_events.routes(service),
             *ingest.routes(service),
             *health.routes(service),
+            *badge.routes(service),
+            *pages.routes(),
         ],
         middleware=[
             Middleware(Edge),
