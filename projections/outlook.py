@@ -73,8 +73,9 @@ def foretell(state: "RunState", share: float | None, active: float) -> None:
 
 def end_silence(state: "RunState", share: float | None, seconds: float) -> None:
     """A silence of a minute or more is over: a stall is cut out of the course, another is remembered."""
-    gaps = state.prior.gaps if state.prior is not None else ()
-    if is_cut(seconds, state.stall_seconds, gaps):
+    prior = state.prior
+    gaps, typical = ((), None) if prior is None else (prior.gaps, prior.seconds)
+    if is_cut(seconds, state.stall_seconds, gaps, typical):
         state.course.cut += seconds
     else:
         state.course.silence(share, seconds)

@@ -51,13 +51,13 @@ def limit(
     return found
 
 
-def is_cut(seconds: float, declared: float | None, gaps: Sequence[float]) -> bool:
-    """Whether a silence of `seconds` was a stall that must not teach later runs: `gaps` empty means no
-    history.
+def is_cut(seconds: float, declared: float | None, gaps: Sequence[float], typical: float | None) -> bool:
+    """Whether a silence of `seconds` was a stall that must not teach later runs.
 
-    True beyond what the run declared, or far beyond anything that past runs of the kind went through. Without
-    either nobody can tell a stall from one dear item.
+    `typical` is the duration of a typical run of the kind, None without history. True beyond what the run
+    declared; else beyond two typical runs and far beyond any silence that past runs went through. Without
+    history nobody can tell a stall from one dear item.
     """
     if declared is not None:
         return seconds > declared
-    return bool(gaps) and seconds > _CUT * max(STALL_SECONDS, *gaps)
+    return typical is not None and seconds > 2.0 * typical and seconds > _CUT * max(gaps, default=0.0)
