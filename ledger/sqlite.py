@@ -23,8 +23,9 @@ from .batch import Known, Needs, Plan, World, known_of, needs, plan
 from .errors import Closed, Pruned, ReadOnly, Unavailable
 from .events import MAX_COUNT
 from .log import Append, Commit, Document, RunFilter, RunHead, RunPage, Stored
+from .sqlite_connection import connected
 from .sqlite_file import Durability, WriteLock, connect_reader, connect_writer, friendly, queries, transaction
-from .sqlite_runs import HEAD_COLUMNS, head_of, select_runs
+from .sqlite_runs import HEAD_COLUMNS, head_of, select_runs, teach
 from .times import format_time
 
 __all__ = ("SQLiteLog",)
@@ -89,11 +90,13 @@ class SQLiteLog:
             return connect_writer(path, durability=durability, busy_timeout=busy_timeout, now=now)
 
         def read() -> sqlite3.Connection:
-            return connect_reader(path, busy_timeout=busy_timeout)
+            connection = connect_reader(path, busy_timeout=busy_timeout)
+            teach(connection)
+            return connection
 
-        writer = None if read_only else await aiosqlite.Connection(write, 64)
+        writer = None if read_only else await connected(write)
         try:
-            reader = await aiosqlite.Connection(read, 64)
+            reader = await connected(read)
         except BaseException:
             if writer is not None:
                 with anyio.CancelScope(shield=True):
@@ -361,7 +364,8 @@ def _all(connection: sqlite3.Connection, sql: str, parameters: Sequence[object])
 def _heads(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, RunHead]:
     found: dict[str, RunHead] = {}
     for start in range(0, len(run_ids), 500):
-        some = run_ids[start : start + 500]
+        # What is not ASCII is no run's id, and what is not even a text's may not be bound.
+        some = [run_id for run_id in run_ids[start : start + 500] if run_id.isascii()]
         marks = ", ".join("?" * len(some))
         sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE run_id IN ({marks})"  # noqa: S608 - only placeholders
         for row in connection.execute(sql, some):

@@ -1,13 +1,15 @@
 """The directory of runs as SQL: a filter becomes a statement, a row becomes a head."""
 
+import sqlite3
 from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
+from .events import MAX_COUNT
 from .log import RunFilter, RunHead
 
-__all__ = ("HEAD_COLUMNS", "head_of", "select_runs")
+__all__ = ("HEAD_COLUMNS", "head_of", "select_runs", "teach")
 
 _FIELDS = (
     "number",
@@ -41,6 +43,15 @@ def head_of(row: Sequence[Any]) -> RunHead:
     return RunHead(**fields)
 
 
+def teach(connection: sqlite3.Connection) -> None:
+    """Give the connection what :func:`select_runs` calls: a search that knows the cases of all letters."""
+
+    def found(text: str, *values: str | None) -> bool:
+        return any(value is not None and text in value.casefold() for value in values)
+
+    connection.create_function("found", -1, found, deterministic=True)
+
+
 def select_runs(
     where: RunFilter,
     columns: str,
@@ -56,7 +67,7 @@ def select_runs(
 
     def need(term: str, *values: object) -> None:
         terms.append(term)
-        parameters.extend(values)
+        parameters.extend(_sound(value) if isinstance(value, str) else value for value in values)
 
     for column in ("kind", "scope", "parent", "slot"):
         value = getattr(where, column)
@@ -64,17 +75,14 @@ def select_runs(
             need(f"{column} = ?", value)
     for column, values in (("status", where.statuses), ("run_id", where.run_ids), ("kind", where.kinds)):
         if values is not None:
-            need(
-                f"{column} IN (SELECT value FROM json_each(?))", msgspec.json.encode(sorted(values)).decode()
-            )
+            listed = msgspec.json.encode([_sound(each) for each in sorted(values)]).decode()
+            need(f"{column} IN (SELECT value FROM json_each(?))", listed)
     for key, value in where.labels:
         need("number IN (SELECT run FROM run_label WHERE key = ? AND value = ?)", key, value)
     if where.q is not None:
-        like = "%" + where.q.replace("\\", "\\\\").replace("%", "\\%").replace("_", "\\_") + "%"
-        found = " OR ".join(f"{column} LIKE ? ESCAPE '\\'" for column in ("run_id", "kind", "scope", "title"))
-        need(f"({found})", like, like, like, like)
+        need("found(?, run_id, kind, scope, title)", where.q.casefold())
     if after is not None:
-        need("number < ?" if backwards else "number > ?", after)
+        need("number < ?" if backwards else "number > ?", min(after, MAX_COUNT))
     sql = f"SELECT {columns} FROM run"  # noqa: S608 - column lists are this package's own
     if terms:
         sql += " WHERE " + " AND ".join(terms)
@@ -86,3 +94,8 @@ def select_runs(
         sql += " LIMIT ?"
         parameters.append(limit)
     return sql, parameters
+
+
+def _sound(text: str) -> str:
+    # A lone surrogate, as a command line may bring it, cannot be bound; escaped, it is found nowhere.
+    return text.encode("utf-8", "backslashreplace").decode()
