@@ -10,6 +10,7 @@
     ├── EventIdConflict         event_id_conflict   the event_id was used for something else
     ├── InvalidTransition       invalid_transition  the event may not come in this status
     ├── SlotTaken               slot_taken          an active run holds the slot
+    ├── RunCancelled            run_cancelled       the run was asked to stop, and its producer hears it
     ├── Malformed               malformed           not JSON, or not UTF-8
     ├── InvalidRun              invalid_run         a run id or run spec that cannot be
     ├── InvalidEvent            invalid_event       an event that cannot be
@@ -44,6 +45,7 @@ __all__ = (
     "NotALedger",
     "Pruned",
     "ReadOnly",
+    "RunCancelled",
     "RunEnded",
     "RunExists",
     "RunNotFound",
@@ -214,6 +216,20 @@ class SlotTaken(LedgerError):
                 "owner": self.run.owner,
             },
         }
+
+
+class RunCancelled(_AboutRun):
+    """Raised in a producer that wants it so, after a request to cancel its run."""
+
+    code = "run_cancelled"
+
+    def __init__(self, run_id: str, reason: str | None = None) -> None:
+        why = f": {reason}" if reason else ""
+        super().__init__(run_id, f"Run {run_id!r} was asked to stop{why}.")
+        self.reason = reason
+
+    def fields(self) -> dict[str, object]:
+        return {"run_id": self.run_id, "reason": self.reason}
 
 
 class Malformed(LedgerError):

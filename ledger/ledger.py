@@ -1,33 +1,38 @@
 """The ledger as its users hold it: a log, its writer, and the producers' way in."""
 
+import asyncio
 import socket
 import time
-from collections.abc import AsyncIterator, Callable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
+from typing import Any
 
 import anyio
-from msgspec import Struct
+from anyio.abc import TaskGroup
 
+from . import codec
 from .door import Draft, check_run_id, draft_event, draft_run
-from .errors import LedgerError
-from .events import Payload, RunSpec
+from .errors import InvalidEvent, LedgerError, Pruned
+from .events import CancelRequested, Payload, RunSpec, Stage
 from .ids import new_run_id
-from .log import Accepted, Append, EventLog, Receipt
+from .log import Accepted, Append, EventLog
 from .memory import MemoryLog
+from .options import DEFAULT_LEASE
+from .run import Run, run
+from .sink import Created, News
 from .sqlite import SQLiteLog
 from .sqlite_file import Durability
+from .watch import Watch
 from .writer import Listener, Writer, WriterStatistics
 
 __all__ = ("Created", "Ledger", "open_log")
 
 
-class Created(Struct, frozen=True):
-    """A run that was asked for: ``appended`` is False when the same run was there already."""
+FLUSH_SECONDS = 5.0
+"""How long closing the ledger waits for what its producers still have to say."""
 
-    run_id: str
-    receipt: Receipt
-    appended: bool
+_NEWEST = 1_000
 
 
 @asynccontextmanager
@@ -59,11 +64,19 @@ class Ledger:
     One task writes for all; everything here may be called from any task of the event loop that opened it.
     """
 
-    def __init__(self, log: EventLog, writer: Writer, *, owner: str, clock: Callable[[], float]) -> None:
+    answers_may_get_lost = False
+    """What raises Unavailable stored nothing."""
+
+    def __init__(
+        self, log: EventLog, writer: Writer, tasks: TaskGroup, *, owner: str, clock: Callable[[], float]
+    ) -> None:
         self.log = log
         self.owner = owner
         self.clock = clock
         self._writer = writer
+        self._tasks = tasks
+        self._watch = Watch(self, self.start)
+        self._looked_at = -1
 
     @classmethod
     @asynccontextmanager
@@ -90,12 +103,22 @@ class Ledger:
             path, durability=durability, busy_timeout=busy_timeout, read_only=read_only, clock=clock
         ) as log:
             writer = Writer(log, clock)
+            failed: BaseException | None = None
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(writer.run)
+                ledger = cls(log, writer, tasks, owner=owner or socket.gethostname(), clock=clock)
                 try:
-                    yield cls(log, writer, owner=owner or socket.gethostname(), clock=clock)
+                    yield ledger
+                except asyncio.CancelledError:
+                    raise
+                except BaseException as error:
+                    # Raised below: a task group would wrap the caller's exception into a group.
+                    failed = error
                 finally:
+                    await ledger._watch.close(FLUSH_SECONDS)
                     writer.close()
+            if failed is not None:
+                raise failed
 
     @property
     def epoch(self) -> str:
@@ -108,7 +131,7 @@ class Ledger:
         return self._writer.statistics
 
     def listen(self, listener: Listener) -> Callable[[], None]:
-        """Call ``listener`` after every commit of this process, before its receipts. Returns what stops it."""
+        """Call ``listener`` after every commit of this process, before its receipts. Returns its stop."""
         return self._writer.listen(listener)
 
     def observe_commits(self, observer: Callable[[int, float], None]) -> None:
@@ -135,15 +158,108 @@ class Ledger:
         EventIdConflict, InvalidTransition, SlotTaken or Unavailable.
         """
         check_run_id(run_id)
+        if expected_version is not None and (type(expected_version) is not int or expected_version < 0):
+            raise InvalidEvent("expected_version must be an integer from 0.", field="expected_version")
         drafts = [event if isinstance(event, Draft) else draft_event(event) for event in events]
         return await self._one(Append(run_id=run_id, drafts=drafts, expected_version=expected_version))
 
     async def append_many(self, requests: Sequence[Append]) -> list[Accepted | LedgerError]:
         """Requests that stand alone, in one transaction: what became of each, in order.
 
-        Raises Unavailable when nothing of any was stored.
+        Raises InvalidRun for an id that cannot be a run's, and Unavailable; nothing of any was stored then.
         """
+        for request in requests:
+            check_run_id(request.run_id)
         return await self._writer.append(requests)
+
+    def run(
+        self,
+        kind: str,
+        *,
+        run_id: str | None = None,
+        scope: str | None = None,
+        title: str | None = None,
+        total: int | None = None,
+        unit: str | None = None,
+        stages: Sequence[str | Stage | Mapping[str, Any]] = (),
+        labels: Mapping[str, str] | None = None,
+        slot: str | None = None,
+        owner: str | None = None,
+        lease_seconds: float | None = DEFAULT_LEASE,
+        stall_seconds: float | None = None,
+        parent: str | None = None,
+        retry_of: str | None = None,
+        attach: bool = False,
+        queued: bool = False,
+        strict: bool = False,
+        raise_on_cancel: bool = False,
+        interval: float = 0.25,
+        patience: float = 5.0,
+    ) -> AbstractAsyncContextManager[Run]:
+        """Report a job: ``async with ledger.run("backup", total=9) as run``.
+
+        Entering creates the run, durably; leaving ends it: ``completed``, on an exception ``failed`` (the
+        exception goes on), on cancellation ``cancelled``. With ``attach`` it joins the active run
+        ``run_id`` and ends nothing. :class:`~.run.RunOptions` says what the last options do. While it is
+        open the producer gives a sign of life every third of ``lease_seconds`` (None: no lease).
+
+        Entering raises SlotTaken, RunExists, InvalidRun and TooLarge, RunNotFound and RunEnded with
+        ``attach``. A ledger that cannot be written fails no job: what is said is kept and goes out later.
+        With ``strict`` every fault raises.
+        """
+        return run(
+            self,
+            self._watch,
+            kind,
+            run_id=run_id,
+            scope=scope,
+            title=title,
+            total=total,
+            unit=unit,
+            stages=stages,
+            labels=labels,
+            slot=slot,
+            owner=owner or self.owner,
+            lease_seconds=lease_seconds,
+            stall_seconds=stall_seconds,
+            parent=parent,
+            retry_of=retry_of,
+            attach=attach,
+            queued=queued,
+            strict=strict,
+            raise_on_cancel=raise_on_cancel,
+            interval=interval,
+            patience=patience,
+        )
+
+    async def look(self, since: Mapping[str, int]) -> dict[str, News]:
+        """What is new in runs that moved beyond a version: see :class:`~.sink.Sink`."""
+        position = await self.log.head()
+        if position == self._looked_at:
+            return {}
+        heads = await self.log.runs_by_id(since)
+        news: dict[str, News] = {}
+        for run_id, head in heads.items():
+            asked: CancelRequested | None = None
+            if head.version > since[run_id]:
+                try:
+                    page = await self.log.read_run(
+                        run_id, after=max(since[run_id], head.version - _NEWEST), limit=_NEWEST
+                    )
+                except Pruned:
+                    page = []
+                for stored in page:
+                    if stored.body is not None:
+                        data = codec.decode(stored.body, stored.position).data
+                        asked = data if isinstance(data, CancelRequested) else asked
+            news[run_id] = News(head.status, head.version, asked is not None, asked.reason if asked else None)
+        if len(since) == len(heads):
+            self._looked_at = position
+        return news
+
+    def start(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        """Run ``task`` until it ends; closing the ledger waits for it."""
+        self._tasks.start_soon(task)
 
     async def _one(self, request: Append) -> Accepted:
         (outcome,) = await self._writer.append((request,))
