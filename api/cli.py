@@ -12,12 +12,13 @@ from importlib.metadata import version
 from progress_ledger.ledger.errors import LedgerError
 
 from . import cli_demo, cli_log, cli_ls, cli_serve, cli_show, cli_watch
+from .cli_audit import AUDIT_COMMANDS
 from .cli_source import Usage
 from .client import ConnectionLost, Refused
 
 __all__ = ("main",)
 
-_COMMANDS = (cli_serve, cli_demo, cli_ls, cli_show, cli_log, cli_watch)
+_COMMANDS = (cli_serve, cli_demo, cli_ls, cli_show, cli_log, cli_watch, *AUDIT_COMMANDS)
 
 INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended."""

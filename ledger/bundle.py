@@ -22,7 +22,7 @@ from typing import NamedTuple
 import msgspec
 
 from .errors import LedgerError
-from .merkle import Range, cover, leaf_hash
+from .merkle import HASH_SIZE, Range, cover, leaf_hash
 from .note import Checkpoint, parse_checkpoint
 
 __all__ = (
@@ -99,8 +99,10 @@ class Manifest(msgspec.Struct, kw_only=True, omit_defaults=False):
         return head
 
     def encode(self) -> bytes:
-        """The manifest's file."""
-        return json.dumps(msgspec.to_builtins(self), indent=1).encode() + b"\n"
+        """The manifest's file: JSON, a field a line."""
+        fields = msgspec.to_builtins(self).items()
+        lines = [f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in fields]
+        return ("{" + ",\n ".join(lines) + "}\n").encode()
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -157,17 +159,18 @@ class BundleProof:
         self._at = 0
         self._marks = _Marks()
 
-    def add(self, index: int, body: bytes) -> None:
-        """The event with this stored body is leaf ``index`` and comes next."""
+    def add(self, index: int, hashes: bytes) -> None:
+        """The events of leaf ``index`` and on come next; ``hashes`` are their leaf hashes, joined."""
         self._skip(index)
+        count = len(hashes) // HASH_SIZE
         if self.leaves and self.leaves[-1][1] and sum(self.leaves[-1]) == index:
-            first, count = self.leaves[-1]
-            self.leaves[-1] = (first, count + 1)
+            first, before = self.leaves[-1]
+            self.leaves[-1] = (first, before + count)
         else:
-            self.leaves.append((index, 1))
-        self._at = index + 1
-        self.events += 1
-        self._marks.add(leaf_hash(body))
+            self.leaves.append((index, count))
+        self._at = index + count
+        self.events += count
+        self._marks.add(hashes)
 
     def finish(self) -> None:
         """No more events: the rest of the tree is covered by hashes."""
@@ -201,14 +204,17 @@ class _Marks:
         self.part = sha256()
         self.count = 0
 
-    def add(self, leaf: bytes) -> None:
-        if self.count < _EACH:
-            self.single.append(leaf[:_MARK])
-        self.part.update(leaf)
-        self.count += 1
-        if self.count % _PORTION == 0:
-            self.joined.append(self.part.digest()[:_MARK])
-            self.part = sha256()
+    def add(self, hashes: bytes) -> None:
+        for at in range(0, max(0, min(len(hashes), (_EACH - self.count) * HASH_SIZE)), HASH_SIZE):
+            self.single.append(hashes[at : at + _MARK])
+        while hashes:
+            part = hashes[: (_PORTION - self.count % _PORTION) * HASH_SIZE]
+            hashes = hashes[len(part) :]
+            self.part.update(part)
+            self.count += len(part) // HASH_SIZE
+            if self.count % _PORTION == 0:
+                self.joined.append(self.part.digest()[:_MARK])
+                self.part = sha256()
 
     def all(self) -> bytes:
         if self.count <= _EACH:

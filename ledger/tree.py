@@ -131,6 +131,14 @@ class Tree:
         await self.catch_up()
         return await self.head()
 
+    async def size(self) -> int:
+        """How many events the tree holds now, without folding any."""
+        return (await self._log.on_reader(sqlite_tree.load_edge)).size
+
+    async def behind(self) -> int:
+        """How many events of the log the tree does not hold yet."""
+        return await self._log.head() - await self.size()
+
     async def head(self, *, size: int | None = None) -> TreeHead:
         """The root now (caught up with the log), or as it was at ``size``. Raises NoSuchSize."""
         await self.catch_up(size)

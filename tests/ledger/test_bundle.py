@@ -61,7 +61,7 @@ class Log:
         lines: list[bytes] = []
         for index, leaf in enumerate(self.leaves):
             if run is None or leaf.startswith(b'{"run_id":"' + run):
-                proof.add(index, leaf)
+                proof.add(index, merkle.leaf_hash(leaf))
                 lines.append(b'{"position":%d,' % (index + 1) + leaf[1:] + b"\n")
         proof.finish()
         manifest = bundle.Manifest(
