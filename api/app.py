@@ -13,7 +13,7 @@ from progress_ledger.ledger.errors import LedgerError, SlotTaken
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector
 
-from . import badge, health, ingest, listing, pages, run_events, runs
+from . import badge, health, ingest, kinds, listing, log_routes, pages, run_events, runs
 from .drain import Drain
 from .edge import Edge
 from .guard import Guard
@@ -45,8 +45,10 @@ def create_app(
             *listing.routes(service),
             *runs.routes(service),
             *run_events.routes(service),
+            *kinds.routes(service),
             *ingest.routes(service),
             *health.routes(service),
+            *log_routes.routes(service),
             *badge.routes(service),
             *pages.routes(),
         ],

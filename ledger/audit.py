@@ -141,7 +141,7 @@ def _against(
             findings.append(Finding(kind="rolled_back", message=message))
         elif one.size not in reader.roots:
             message = (
-                f"The bundle does not pass size {one.size}, where your checkpoint is; ask for one that does."
+                f"The bundle does not pass size {one.size}, where your checkpoint is; ask for another."
             )
             findings.append(Finding(kind="not_comparable", message=message))
         elif reader.roots[one.size] != one.root:
