@@ -96,6 +96,8 @@ def connect_writer(
         try:
             _recognise(connection, path)
             with _locked_file(path, busy_timeout):
+                # On a new file only: what pruning frees goes back to the system in small steps.
+                connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 # Two that begin the same file at one instant would refuse each other here without waiting.
                 mode = connection.execute("PRAGMA journal_mode = WAL").fetchone()[0]
                 if mode != "wal":
