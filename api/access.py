@@ -4,28 +4,24 @@ A reader sees, a producer also begins runs and appends to them, an operator may 
 may be held to the kinds that match a pattern; what lies outside of it does not exist for its holder.
 """
 
-import re
 from typing import Literal, TypeAlias, cast
 
 from msgspec import Struct
+from msgspec.structs import replace
 from starlette.types import Scope
 
 from progress_ledger.ledger.errors import RunNotFound
+from progress_ledger.ledger.log import RunFilter
+from progress_ledger.ledger.pattern import fits
 
 from .problems import Refusal
 
-__all__ = ("EVERYTHING", "NOTHING", "Access", "Role", "access_of", "matches_kind")
+__all__ = ("EVERYTHING", "NOTHING", "Access", "Role", "access_of", "put_access")
 
 Role: TypeAlias = Literal["none", "reader", "producer", "operator"]
 
 _RANK: dict[Role, int] = {"none": 0, "reader": 1, "producer": 2, "operator": 3}
 _KEY = "progress_ledger.access"
-
-
-def matches_kind(pattern: str, kind: str) -> bool:
-    """Whether ``pattern`` means ``kind``; ``*`` stands for any text in it and ``?`` for one character."""
-    parts = (".*" if sign == "*" else "." if sign == "?" else re.escape(sign) for sign in pattern)
-    return re.fullmatch("".join(parts), kind, re.DOTALL) is not None
 
 
 class Access(Struct, kw_only=True, frozen=True):
@@ -41,24 +37,38 @@ class Access(Struct, kw_only=True, frozen=True):
 
     def sees(self, kind: str) -> bool:
         """Whether runs of the kind exist for the caller."""
-        return self.role != "none" and (self.kinds is None or matches_kind(self.kinds, kind))
+        return self.role != "none" and (self.kinds is None or fits(self.kinds, kind))
+
+    def narrowed(self, where: RunFilter) -> RunFilter:
+        """The filter, less what does not exist for the caller."""
+        return where if self.kinds is None else replace(where, kind_pattern=self.kinds)
 
     def may(self, role: Role) -> bool:
         """Whether the caller has at least this role."""
         return _RANK[self.role] >= _RANK[role]
 
     def require(self, role: Role) -> None:
-        """Raises Refusal: 401 ``unauthorized`` without a token, 403 ``forbidden`` with too little of a role."""
+        """Raises Refusal: 401 ``unauthorized`` without a token, 403 ``forbidden`` with a lesser one."""
         if self.may(role):
             return
         if self.role == "none":
             raise Refusal(401, "unauthorized", "This needs a token; send it as Authorization: Bearer.")
         raise Refusal(403, "forbidden", f"This needs the role {role}; the token's is {self.role}.")
 
-    def require_kind(self, kind: str | None, run_id: str) -> None:
-        """Raises RunNotFound when the run is of a kind that does not exist for the caller, or of none."""
-        if kind is None or not self.sees(kind):
+    def require_own(self, kind: str) -> None:
+        """Raises Refusal, 403 ``forbidden``, when the caller names a kind that it may not report."""
+        if kind and not self.sees(kind):
+            raise Refusal(403, "forbidden", f"This token may not report runs of kind {kind[:128]!r}.")
+
+    def require_kind(self, kind: str, run_id: str) -> None:
+        """Raises RunNotFound when runs of the kind do not exist for the caller."""
+        if not self.sees(kind):
             raise RunNotFound(run_id)
+
+    def require_all(self) -> None:
+        """Raises Refusal, 404 ``not_found``, for a caller held to some kinds: what is asked for shows all."""
+        if self.kinds is not None:
+            raise Refusal(404, "not_found", "There is nothing at this address for this token.")
 
 
 EVERYTHING = Access(role="operator")

@@ -13,13 +13,16 @@ from progress_ledger.ledger.errors import LedgerError, SlotTaken
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector
 
-from . import badge, health, ingest, kinds, listing, log_routes, pages, run_events, runs
+from . import auth, badge, health, ingest, kinds, listing, log_routes, pages, run_events, runs
+from .access import access_of
+from .auth import Authentication
 from .drain import Drain
 from .edge import Edge
 from .guard import Guard
 from .problems import Refusal, problem, problem_of
 from .service import Service
 from .stream import Streams, StreamSettings
+from .tokens import TokenFile
 
 __all__ = ("create_app",)
 
@@ -31,14 +34,15 @@ def create_app(
     drain: Drain | None = None,
     loopback_only: bool = False,
     streams: StreamSettings | None = None,
+    tokens: TokenFile | None = None,
 ) -> Starlette:
     """The whole API over an open ledger and its projector, ready to be served or mounted under any prefix.
 
     It neither opens nor closes them. ``drain`` is begun by whoever stops the server, so that streams end
     cleanly. ``loopback_only`` refuses every ``Host`` but loopback names: for a server that is
-    bound to loopback.
+    bound to loopback. Once there is a token in ``tokens``, every address asks for one.
     """
-    service = Service(ledger, projector, drain or Drain())
+    service = Service(ledger, projector, drain or Drain(), tokens)
     return Starlette(
         routes=[
             *Streams(service, streams or StreamSettings()).routes(),
@@ -48,6 +52,7 @@ def create_app(
             *kinds.routes(service),
             *ingest.routes(service),
             *health.routes(service),
+            *auth.routes(tokens),
             *log_routes.routes(service),
             *badge.routes(service),
             *pages.routes(),
@@ -55,6 +60,7 @@ def create_app(
         middleware=[
             Middleware(Edge),
             Middleware(Guard, loopback_only=loopback_only),
+            Middleware(Authentication, tokens=tokens),
         ],
         exception_handlers={
             SlotTaken: _slot_taken(service),
@@ -89,6 +95,8 @@ def _slot_taken(service: Service) -> Callable[[Request, Exception], Awaitable[Re
     # Over HTTP the holder is shown as everybody sees it, so that a client can go on to follow it.
     async def answer(request: Request, error: Exception) -> Response:
         assert isinstance(error, SlotTaken)
+        if not access_of(request.scope).sees(error.run.kind):
+            return problem(409, error.code, f"Slot {error.slot!r} is held.", {"slot": error.slot})
         holder = await service.projector.snapshot(error.run.run_id)
         fields = error.fields()
         return problem(409, error.code, str(error), fields if holder is None else {**fields, "run": holder})

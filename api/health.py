@@ -10,6 +10,7 @@ from starlette.routing import BaseRoute, Route
 from progress_ledger.ledger.errors import LedgerError
 from progress_ledger.projections.snapshot import Snapshot
 
+from .access import access_of
 from .problems import problem
 from .replies import json_reply
 from .service import Service
@@ -34,6 +35,7 @@ def routes(service: Service) -> list[BaseRoute]:
 
 
 async def _health(service: Service, request: Request) -> Response:
+    access = access_of(request.scope)
     # Fail closed: what a gate is for can be the very reason why the log cannot be read.
     try:
         with anyio.fail_after(PATIENCE):
@@ -42,15 +44,17 @@ async def _health(service: Service, request: Request) -> Response:
             gates = [state.run_id for state in service.projector.active() if GATE in state.labels]
             found = await service.projector.snapshots(gates)
     except (LedgerError, TimeoutError):
-        return json_reply(
-            {"status": "degraded", "gated": True, "runs": {"active": None, "stalled": None}, "gates": []}
-        )
-    open_gates = [_gate(run) for run in found.values() if run.finished_at is None]
-    runs = {
-        "active": sum(1 for _ in service.projector.active()),
-        "stalled": len(service.projector.stalled()),
-    }
-    return json_reply({"status": "ok", "gated": bool(open_gates), "runs": runs, "gates": open_gates})
+        degraded: dict[str, object] = {"status": "degraded", "gated": True}
+        if access.may("reader"):
+            degraded |= {"runs": {"active": None, "stalled": None}, "gates": []}
+        return json_reply(degraded)
+    closed = [run for run in found.values() if run.finished_at is None]
+    if not access.may("reader"):
+        return json_reply({"status": "ok", "gated": bool(closed)})
+    active = [state.run_id for state in service.projector.active() if access.sees(state.kind)]
+    gates_seen = [_gate(run) for run in closed if access.sees(run.kind)]
+    runs = {"active": len(active), "stalled": len(service.projector.stalled().intersection(active))}
+    return json_reply({"status": "ok", "gated": bool(gates_seen), "runs": runs, "gates": gates_seen})
 
 
 def _gate(run: Snapshot) -> dict[str, object]:

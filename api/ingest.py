@@ -17,10 +17,12 @@ from progress_ledger.ledger.door import check_run_id
 from progress_ledger.ledger.errors import InvalidEvent, LedgerError, TooLarge, Unavailable
 from progress_ledger.ledger.log import Append
 
+from .access import Access, access_of
 from .bodies import chunks, decode
 from .intake import LineIn
-from .problems import problem, status_of
+from .problems import Refusal, problem, status_of
 from .replies import json_reply
+from .run_events import require_writable
 from .service import Service
 
 __all__ = ("MAX_LINE_BYTES", "MAX_REFUSED", "Line", "Lines", "routes")
@@ -98,8 +100,9 @@ class _Refused(Struct):
 class _Intake:
     """What became of the lines so far, and those that wait to be appended together."""
 
-    def __init__(self, service: Service) -> None:
+    def __init__(self, service: Service, access: Access) -> None:
         self._service = service
+        self._access = access
         self._waiting: list[tuple[int, Append]] = []
         self._size = 0
         self._accepted = 0
@@ -114,7 +117,8 @@ class _Intake:
                 )
             event = decode(line.text, _line, InvalidEvent)
             request = Append(run_id=check_run_id(event.run_id), drafts=[event.draft()])
-        except LedgerError as error:
+            await require_writable(self._service, self._access, request.run_id, request.drafts)
+        except (LedgerError, Refusal) as error:
             self._refuse(line.number, error)
             return
         self._waiting.append((line.number, request))
@@ -142,7 +146,7 @@ class _Intake:
             report["more_refused"] = self._more
         return report
 
-    def _refuse(self, number: int, error: LedgerError) -> None:
+    def _refuse(self, number: int, error: LedgerError | Refusal) -> None:
         if len(self._refused) < MAX_REFUSED:
             self._refused.append(_Refused(number, error.code, str(error)))
         else:
@@ -150,7 +154,7 @@ class _Intake:
 
 
 async def _ingest(service: Service, request: Request) -> Response:
-    intake = _Intake(service)
+    intake = _Intake(service, access_of(request.scope))
     lines = Lines()
     try:
         async for part in chunks(request):

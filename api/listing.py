@@ -14,6 +14,7 @@ from progress_ledger.ledger.events import ACTIVE
 from progress_ledger.ledger.log import RunFilter
 from progress_ledger.projections.snapshot import Snapshot
 
+from .access import access_of
 from .filters import Listing, listing_of, make_cursor, run_filter
 from .problems import Refusal
 from .replies import json_reply, snapshot_reply
@@ -39,6 +40,7 @@ def routes(service: Service) -> list[BaseRoute]:
 
 async def _list(service: Service, request: Request) -> Response:
     listing = listing_of(request.query_params)
+    listing = listing._replace(where=access_of(request.scope).narrowed(listing.where))
     await service.projector.caught_up()
     stalled = service.projector.stalled()
     runs, after = await _page(service, listing, stalled)
@@ -95,7 +97,7 @@ async def _current(service: Service, request: Request) -> Response:
     query = request.query_params
     if not any(query.get(name) for name in ("kind", "scope", "slot")):
         raise Refusal(400, "malformed", "Say which run is meant: give kind, scope or slot.", field="kind")
-    where = replace(run_filter(query), statuses=ACTIVE)
+    where = access_of(request.scope).narrowed(replace(run_filter(query), statuses=ACTIVE))
     page = await service.ledger.log.runs(where, order="-created", limit=1)
     for head in page.runs:
         snapshot = await service.projector.snapshot(head.run_id)
@@ -116,7 +118,9 @@ async def _batch(service: Service, request: Request) -> Response:
             check_run_id(run_id, field="ids")
         except InvalidRun as error:
             raise Refusal(400, "invalid_ids", str(error), field="ids") from None
+    access = access_of(request.scope)
     found = await service.projector.snapshots(ids)
+    found = {run_id: run for run_id, run in found.items() if access.sees(run.kind)}
     return json_reply(
         {
             "runs": [found[run_id] for run_id in ids if run_id in found],

@@ -1,6 +1,6 @@
 """The events of one run: append some, read them back."""
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from functools import partial
 
 import msgspec
@@ -9,10 +9,12 @@ from starlette.responses import Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from progress_ledger.ledger.codec import ascii_json, wire_form
-from progress_ledger.ledger.door import check_run_id
+from progress_ledger.ledger.door import Draft, check_run_id
 from progress_ledger.ledger.errors import InvalidEvent, Pruned, RunNotFound
+from progress_ledger.ledger.events import RunSpec
 from progress_ledger.ledger.log import EventLog, RunHead
 
+from .access import Access, access_of
 from .bodies import decode, read_body
 from .filters import number_of
 from .intake import EventBatch, drafts_of
@@ -20,7 +22,7 @@ from .replies import json_reply, raw_reply
 from .runs import snapshot_of
 from .service import Service
 
-__all__ = ("MAX_PAGE_BYTES", "routes")
+__all__ = ("MAX_PAGE_BYTES", "require_writable", "routes")
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 """A page ends early when its events are larger than this; ``next`` says where to go on."""
@@ -44,11 +46,13 @@ async def _append(service: Service, request: Request) -> Response:
     run_id = check_run_id(request.path_params["run_id"])
     batch = decode(await read_body(request), _batch, InvalidEvent)
     drafts = drafts_of(batch.events)
+    access = access_of(request.scope)
+    await require_writable(service, access, run_id, drafts)
     accepted = await service.ledger.append(run_id, drafts, expected_version=batch.expected_version)
     return json_reply(
         {
             "receipts": [{"position": at.position, "version": at.version} for at in accepted.receipts],
-            "run": await snapshot_of(service, run_id),
+            "run": await snapshot_of(service, access, run_id),
         },
         201 if accepted.appended else 200,
     )
@@ -63,7 +67,7 @@ async def _read(service: Service, request: Request) -> Response:
         limit = number_of(query, "limit", default=_LARGEST, lowest=1, highest=_LARGEST)
     else:
         limit = number_of(query, "limit", default=500, lowest=1, highest=1_000)
-    head = await _head(service, run_id)
+    head = await _head(service, access_of(request.scope), run_id)
     through = min(head.version, after + limit)
     if lines:
         body = _lines(service.ledger.log, run_id, after, through)
@@ -82,10 +86,23 @@ async def _read(service: Service, request: Request) -> Response:
     return raw_reply(b'{"events":[%b],"next":%b}' % (b",".join(parts), ascii_json(following)))
 
 
-async def _head(service: Service, run_id: str) -> RunHead:
+async def require_writable(service: Service, access: Access, run_id: str, drafts: Sequence[Draft]) -> None:
+    """Raises RunNotFound for a run whose kind does not exist for the caller, and Refusal for a new one."""
+    if access.kinds is None:
+        return
+    head = await service.ledger.log.run(run_id)
+    if head is not None:
+        access.require_kind(head.kind, run_id)
+    for draft in drafts:
+        if isinstance(draft.payload, RunSpec):
+            access.require_own(draft.payload.kind)
+
+
+async def _head(service: Service, access: Access, run_id: str) -> RunHead:
     head = await service.ledger.log.run(run_id)
     if head is None:
         raise RunNotFound(run_id)
+    access.require_kind(head.kind, run_id)
     if head.pruned is not None:
         raise Pruned(run_id, head.pruned or None)
     return head

@@ -14,6 +14,7 @@ from progress_ledger.ledger.errors import InvalidRun, RunNotFound
 from progress_ledger.ledger.times import normalise_time
 from progress_ledger.projections.snapshot import Snapshot
 
+from .access import Access, access_of
 from .bodies import decode, read_body
 from .problems import Refusal
 from .replies import run_path, snapshot_reply
@@ -37,11 +38,12 @@ def routes(service: Service) -> list[BaseRoute]:
     ]
 
 
-async def snapshot_of(service: Service, run_id: str) -> Snapshot:
-    """The run as it is now. Raises RunNotFound or Unavailable."""
+async def snapshot_of(service: Service, access: Access, run_id: str) -> Snapshot:
+    """The run as it is now. Raises RunNotFound, also when the caller may not know of it, or Unavailable."""
     snapshot = await service.projector.snapshot(run_id)
     if snapshot is None:
         raise RunNotFound(run_id)
+    access.require_kind(snapshot.kind, run_id)
     return snapshot
 
 
@@ -53,10 +55,11 @@ async def _create(service: Service, request: Request) -> Response:
         raise InvalidRun(
             f"status {status[:40]!r} is no status to begin with; use queued or running.", field="status"
         )
-    created = await service.ledger.create(
-        parse_spec(msgspec.json.encode(fields)), run_id=run_id, queued=status == "queued"
-    )
-    snapshot = await snapshot_of(service, created.run_id)
+    spec = parse_spec(msgspec.json.encode(fields))
+    access = access_of(request.scope)
+    access.require_own(spec.kind)
+    created = await service.ledger.create(spec, run_id=run_id, queued=status == "queued")
+    snapshot = await snapshot_of(service, access, created.run_id)
     return snapshot_reply(
         request,
         service.ledger.epoch,
@@ -69,7 +72,9 @@ async def _create(service: Service, request: Request) -> Response:
 async def _show(service: Service, request: Request) -> Response:
     run_id: str = request.path_params["run_id"]
     at = request.query_params.get("at")
-    snapshot = await snapshot_of(service, run_id) if at is None else await _as_it_was(service, run_id, at)
+    access = access_of(request.scope)
+    snapshot = await (snapshot_of(service, access, run_id) if at is None else _as_it_was(service, run_id, at))
+    access.require_kind(snapshot.kind, run_id)
     return snapshot_reply(request, service.ledger.epoch, snapshot)
 
 
@@ -104,12 +109,14 @@ async def _as_it_was(service: Service, run_id: str, at: str) -> Snapshot:
 
 async def _cancel(service: Service, request: Request) -> Response:
     run_id: str = request.path_params["run_id"]
+    access = access_of(request.scope)
+    access.require("operator")
     draft = parse_event("cancel_requested", await read_body(request) or b"{}")
-    snapshot = await snapshot_of(service, run_id)
+    snapshot = await snapshot_of(service, access, run_id)
     # Asked again, an active run has nothing new to record; an ended one refuses either way.
     if not snapshot.cancel_requested or snapshot.finished_at is not None:
         await service.ledger.append(run_id, [draft])
-        snapshot = await snapshot_of(service, run_id)
+        snapshot = await snapshot_of(service, access, run_id)
     return snapshot_reply(request, service.ledger.epoch, snapshot, 202)
 
 

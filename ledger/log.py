@@ -17,6 +17,7 @@ from msgspec import Struct
 from .door import Draft
 from .errors import LedgerError
 from .events import ACTIVE, Event
+from .pattern import fits
 
 __all__ = (
     "Accepted",
@@ -138,10 +139,12 @@ class Described(Protocol):
 class RunFilter(Struct, kw_only=True, frozen=True):
     """Which runs: fields left None or empty do not filter; all that are given must hold.
 
-    ``q`` looks for a text in run id, kind, scope and title, whatever its case.
+    ``kind_pattern`` is as in :mod:`.pattern`. ``q`` looks for a text in run id, kind, scope and title,
+    whatever its case.
     """
 
     kinds: frozenset[str] | None = None
+    kind_pattern: str | None = None
     kind: str | None = None
     scope: str | None = None
     statuses: frozenset[str] | None = None
@@ -162,6 +165,7 @@ class RunFilter(Struct, kw_only=True, frozen=True):
             and (self.run_ids is None or head.run_id in self.run_ids)
             and all(head.labels.get(key) == value for key, value in self.labels)
             and (self.kinds is None or head.kind in self.kinds)
+            and (self.kind_pattern is None or fits(self.kind_pattern, head.kind))
             and (self.q is None or self._found(head, self.q.casefold()))
         )
 

@@ -8,6 +8,7 @@ import msgspec
 
 from .events import MAX_COUNT
 from .log import RunFilter, RunHead
+from .pattern import as_glob
 
 __all__ = ("HEAD_COLUMNS", "head_of", "select_runs", "teach")
 
@@ -77,6 +78,8 @@ def select_runs(
         if values is not None:
             listed = msgspec.json.encode([_sound(each) for each in sorted(values)]).decode()
             need(f"{column} IN (SELECT value FROM json_each(?))", listed)
+    if where.kind_pattern is not None:
+        need("kind GLOB ?", as_glob(where.kind_pattern))
     for key, value in where.labels:
         need("number IN (SELECT run FROM run_label WHERE key = ? AND value = ?)", key, value)
     if where.q is not None:
