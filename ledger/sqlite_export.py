@@ -29,9 +29,10 @@ _MAX_SPLITS = 200
 
 
 class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
-    """Which events: of one run, of a kind, from a time or after a position on; all when nothing is said."""
+    """Which events: of one run, of some, of a kind, from a time or after a position on; else all."""
 
     run: str | None = None
+    runs: tuple[str, ...] = ()
     kind: str | None = None
     since: str | None = None
     after: int = 0
@@ -39,7 +40,7 @@ class Selection(msgspec.Struct, frozen=True, omit_defaults=True):
     @property
     def everything(self) -> bool:
         """Whether no event is left out."""
-        return self.run is None and self.kind is None and self.since is None and not self.after
+        return not msgspec.to_builtins(self)
 
 
 _Rows = list[tuple[int, bytes]]
@@ -53,8 +54,16 @@ def read_selection(connection: sqlite3.Connection, selection: Selection, *, end:
     if selection.run is not None:
         yield from _run_pages(connection, selection, end)
         return
+    at = selection.after
     where = ["position > ?", "position <= ?", "body IS NOT NULL"]
     more: list[object] = []
+    if selection.runs:
+        these = "SELECT {} FROM run WHERE run_id IN (SELECT value FROM json_each(?))"
+        listed = msgspec.json.encode(selection.runs).decode()
+        first, last = connection.execute(these.format("min(first), max(last)"), (listed,)).fetchone()
+        at, end = max(at, (first or 1) - 1), min(end, last or 0)
+        where.append(f"run IN ({these.format('number')})")
+        more.append(listed)
     if selection.kind is not None:
         where.append("run IN (SELECT number FROM run WHERE kind = ?)")
         more.append(selection.kind)
@@ -63,8 +72,7 @@ def read_selection(connection: sqlite3.Connection, selection: Selection, *, end:
         more.append(selection.since)
     sql = f"SELECT position, CAST(body AS BLOB) FROM event WHERE {' AND '.join(where)}"
     sql += " ORDER BY position LIMIT ?"
-    # The first page ends where a tile does, so that the pages of a whole log are whole tiles.
-    at = selection.after
+    # The pages of a whole log are whole tiles.
     while rows := connection.execute(sql, (at, end, *more, _PAGE)).fetchall():
         yield rows
         at = rows[-1][0]
@@ -114,7 +122,10 @@ def export_bundle(
             for first, count in _stretches([position for position, _ in rows]):
                 proof.add(first - 1, _leaf_hashes(read, first - 1, count))
         proof.finish()
-    chosen = {name: str(value) for name, value in msgspec.to_builtins(selection).items()}
+    chosen = {
+        name: " ".join(value) if name == "runs" else str(value)
+        for name, value in msgspec.to_builtins(selection).items()
+    }
     return Manifest(
         format=BUNDLE_FORMAT,
         epoch=epoch,
