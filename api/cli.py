@@ -11,14 +11,14 @@ from importlib.metadata import version
 
 from progress_ledger.ledger.errors import LedgerError
 
-from . import cli_demo, cli_log, cli_ls, cli_serve, cli_show, cli_watch
+from . import cli_demo, cli_eta, cli_log, cli_ls, cli_serve, cli_show, cli_token, cli_watch
 from .cli_audit import AUDIT_COMMANDS
 from .cli_source import Usage
 from .client import ConnectionLost, Refused
 
 __all__ = ("main",)
 
-_COMMANDS = (cli_serve, cli_demo, cli_ls, cli_show, cli_log, cli_watch, *AUDIT_COMMANDS)
+_COMMANDS = (cli_serve, cli_demo, cli_ls, cli_show, cli_log, cli_watch, *AUDIT_COMMANDS, cli_eta, cli_token)
 
 INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended."""

@@ -2,9 +2,9 @@
 
 import argparse
 
-from .cli_source import DEFAULT_DB, Commands, file_of
+from .cli_source import DEFAULT_DB, Commands, Usage, file_of
 from .loop import run_loop
-from .server import serve
+from .server import Exposed, serve
 
 __all__ = ("add_parser",)
 
@@ -25,14 +25,17 @@ def add_parser(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    run_loop(
-        serve,
-        file_of(arguments.db),
-        host=arguments.host,
-        port=arguments.port,
-        durability=arguments.durability,
-        listening=lambda url: print(f"listening on {url}", flush=True),
-    )
+    try:
+        run_loop(
+            serve,
+            file_of(arguments.db),
+            host=arguments.host,
+            port=arguments.port,
+            durability=arguments.durability,
+            listening=lambda url: print(f"listening on {url}", flush=True),
+        )
+    except Exposed as error:
+        raise Usage(str(error)) from None
     return 0
 
 

@@ -12,6 +12,7 @@ Where it departs from uvicorn's own way of running, on purpose:
 import contextlib
 import signal
 import socket
+import time
 from collections.abc import Callable, Generator
 from contextlib import AsyncExitStack
 from pathlib import Path
@@ -27,8 +28,9 @@ from progress_ledger.projections.projector import Projector
 from .app import create_app
 from .drain import Drain
 from .guard import is_loopback
+from .tokens import TokenFile, tokens_path
 
-__all__ = ("GRACE", "bind", "drain_on_signals", "serve", "serve_app", "url_of")
+__all__ = ("GRACE", "Exposed", "bind", "drain_on_signals", "serve", "serve_app", "url_of")
 
 GRACE = 3.0
 """Seconds that open requests and streams have to end once the drain began."""
@@ -36,6 +38,16 @@ GRACE = 3.0
 _SEND_BUFFER = 64 * 1024
 _BACKLOG = 2048
 _IDLE_SECONDS = 30
+
+
+class Exposed(Exception):
+    """The server was asked to listen beyond this machine, where everybody could do everything."""
+
+    def __init__(self, host: str) -> None:
+        super().__init__(
+            f"--host {host} is open to other machines and there are no tokens yet; make one first: "
+            "progress-ledger token new --role operator"
+        )
 
 
 def bind(host: str, port: int) -> socket.socket:
@@ -110,16 +122,21 @@ async def serve(
     """Serve the ledger at ``path`` until SIGTERM or SIGINT, then drain and return with everything closed.
 
     ``listening`` is called with the URL once it answers. A second signal ends at once what is still open.
-    Raises OSError when the address cannot be had, and what opening the ledger raises.
+    Beyond loopback it listens only when there are tokens, which then are asked for.
+    Raises Exposed when there are none, OSError when the address cannot be had, and what opening the ledger
+    raises.
     """
     drain = Drain()
+    tokens = TokenFile(tokens_path(path), time.time)
     with contextlib.closing(bind(host, port)) as listener:
         url = url_of(listener)
         loopback = is_loopback(listener.getsockname()[0])
+        if not loopback and not any(token.valid(time.time()) for token in tokens.all()):
+            raise Exposed(host)
         async with AsyncExitStack() as stack:
             ledger = await stack.enter_async_context(Ledger.open(path, durability=durability))
             projector = await stack.enter_async_context(Projector.open(ledger))
-            app = create_app(ledger, projector, drain=drain, loopback_only=loopback)
+            app = create_app(ledger, projector, drain=drain, loopback_only=loopback, tokens=tokens)
             async with anyio.create_task_group() as tasks:
                 serving = anyio.CancelScope()
                 tasks.start_soon(drain_on_signals, drain, serving)
