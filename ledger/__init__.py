@@ -51,8 +51,10 @@ from .events import (
 )
 from .ledger import Ledger
 from .log import Accepted, Append, Receipt
+from .open_run import OpenRun, open_run
 from .run import Run
 from .sink import Created
+from .track import track
 
 __all__: tuple[str, ...] = (
     "Accepted",
@@ -78,6 +80,7 @@ __all__: tuple[str, ...] = (
     "NewerLedger",
     "NotALedger",
     "Noted",
+    "OpenRun",
     "Paused",
     "Payload",
     "Pruned",
@@ -102,4 +105,6 @@ __all__: tuple[str, ...] = (
     "TotalChanged",
     "Unavailable",
     "VersionConflict",
+    "open_run",
+    "track",
 )

@@ -11,6 +11,7 @@ import logging
 import secrets
 import threading
 from collections import deque
+from collections.abc import Callable
 from typing import NamedTuple
 
 import msgspec
@@ -32,6 +33,7 @@ from .log import Receipt
 from .merge import Merge
 from .outage import Outage
 from .outbox import Entry, Outbox, Reply
+from .sampler import Sampler
 from .sink import News, Sink
 from .times import format_time
 
@@ -53,7 +55,11 @@ class FeedStatistics(NamedTuple):
 
 
 class Feed:
-    """See the module. :meth:`begin` and :meth:`pump` belong to the loop, the rest to any thread."""
+    """See the module. :meth:`begin` and :meth:`pump` belong to the loop, the rest to any thread.
+
+    ``merge`` may have been filled before there was a feed. ``sample`` says how far the job is, for jobs that
+    are looked at instead of saying so.
+    """
 
     def __init__(
         self,
@@ -65,12 +71,16 @@ class Feed:
         attach: bool = False,
         strict: bool = False,
         interval: float = 0.25,
+        merge: Merge | None = None,
+        sample: Callable[[], int] | None = None,
     ) -> None:
         self.sink = sink
         self.run_id = run_id
-        self.spec = spec
+        self.spec: RunSpec = spec
         self.strict = strict
-        self.merge = Merge(self._wake, strict=strict)
+        self.merge = merge if merge is not None else Merge(strict=strict)
+        self.merge.wake = self._wake
+        self._sampler = None if sample is None else Sampler(sample, interval)
         self.seen = 0
         self.cancel_requested = False
         self.cancel_reason: str | None = None
@@ -90,6 +100,7 @@ class Feed:
         self._closing = False
         self.done = asyncio.Event()
         self._last_tick = float("-inf")
+        self._barriers: list[asyncio.Event] = []
         self._last_contact = self._loop.time()
         self._outage = Outage()
         self._appended = self._refused = self._lost = self._ignored_spoken = 0
@@ -114,6 +125,11 @@ class Feed:
         return FeedStatistics(
             self._appended, waiting, self._refused, lost, self.merge.ignored, self._outage.failures
         )
+
+    @property
+    def status(self) -> str:
+        """The run's status, as this producer knows it."""
+        return self._intake.status
 
     @property
     def error(self) -> LedgerError | None:
@@ -148,13 +164,26 @@ class Feed:
                 raise
             self._fail(error, [])
 
+    async def flushed(self) -> None:
+        """Wait until what was said is written, or kept for a ledger that is away."""
+        if not self.done.is_set():
+            barrier = asyncio.Event()
+            self._barriers.append(barrier)
+            self._event.set()
+            await barrier.wait()
+
     async def pump(self) -> None:
         """Send until closed and empty. Does not raise."""
         try:
             while not await self._ended():
-                await self._flush()
+                waiting, self._barriers = self._barriers, []
+                await self._flush(now=bool(waiting))
+                for barrier in waiting:
+                    barrier.set()
         finally:
             self.done.set()
+            for barrier in self._barriers:
+                barrier.set()
 
     def news(self, news: News) -> None:
         """What others did to the run."""
@@ -169,7 +198,7 @@ class Feed:
 
     def give_up(self) -> None:
         """The ledger is closing: count what it never took as lost, and say so."""
-        self._collect()
+        self._collect(everything=True)
         terminal = self._outbox.terminal
         lost = self._outbox.clear(self._outage.error)
         self._lost += lost
@@ -230,11 +259,13 @@ class Feed:
     def _due(self) -> float | None:
         # Seconds until there is something to do; None: when something is said.
         now = self._loop.time()
-        if self._posts or (self._closing and not self._outage.error):
+        if self._posts or self._barriers or (self._closing and not self._outage.error):
             return 0
         waits: list[float] = []
         if self._outage.error is not None and self._outbox:
             waits.append(self._outage.wait(now))
+        if self._sampler is not None and self._intake.status not in TERMINAL:
+            waits.append(self._sampler.wait(now))
         if self._intake.pending:
             waits.append(self._last_tick + self.interval - now)
         lease = self.spec.lease_seconds
@@ -242,26 +273,28 @@ class Feed:
             waits.append(self._last_contact + lease / 3 - now)
         return min(waits) if waits else None
 
-    def _collect(self) -> None:
+    def _collect(self, *, everything: bool) -> None:
         # Move what was said into the outbox: a job's first tick and its facts at once, the rest on time.
         text = self._now()
+        if self._sampler is not None and (new := self._sampler.look(self._loop.time())):
+            self.merge.advance(new)
         while self._posts:
             self._intake.fact(self._posts.popleft(), text)
         now = self._loop.time()
-        if (self._closing or now >= self._last_tick + self.interval) and self._intake.ticks(text):
+        if (everything or now >= self._last_tick + self.interval) and self._intake.ticks(text):
             self._last_tick = now
         if self.merge.ignored > self._ignored_spoken:
             self._ignored_spoken = self.merge.ignored
             self._speak(f"{self.merge.ignored} calls had wrong arguments and counted nothing")
 
-    async def _flush(self) -> None:
-        self._collect()
-        now = self._loop.time()
-        if self._outage.error is not None and self._outage.wait(now) > 0 and not self._closing:
+    async def _flush(self, *, now: bool = False) -> None:
+        self._collect(everything=now or self._closing)
+        at = self._loop.time()
+        if self._outage.error is not None and self._outage.wait(at) > 0 and not self._closing:
             self._answer_waiting(self._outage.error)
             return
         lease = self.spec.lease_seconds
-        if not self._outbox and lease is not None and now >= self._last_contact + lease / 3:
+        if not self._outbox and lease is not None and at >= self._last_contact + lease / 3:
             self._intake.heartbeat(self._now())
         while self._outbox and self.ended_by_others is None:
             batch = self._outbox.batch()

@@ -26,14 +26,14 @@ _GIL = getattr(sys, "_is_gil_enabled", lambda: True)()
 
 
 class Merge:
-    """Sums and newest values, said from any thread. ``wake`` is called once, from the thread that says the
-    first thing after a :meth:`take`.
+    """Sums and newest values, said from any thread. :attr:`wake` is called once, from the thread that says
+    the first thing after a :meth:`take`.
 
     With ``strict`` a wrong argument raises ValueError or TypeError, otherwise it counts in ``ignored``.
     """
 
-    def __init__(self, wake: Callable[[], None], *, strict: bool = False) -> None:
-        self._wake = wake
+    def __init__(self, wake: Callable[[], object] = bool, *, strict: bool = False) -> None:
+        self.wake = wake
         self._strict = strict
         self.dirty = False
         self.ignored = 0
@@ -58,7 +58,7 @@ class Merge:
             self._advance(n, counts, message)
         if not self.dirty:
             self.dirty = True
-            self._wake()
+            self.wake()
 
     def set(
         self,
@@ -84,7 +84,7 @@ class Merge:
                 self._message = plain_text(message)
         if not self.dirty:
             self.dirty = True
-            self._wake()
+            self.wake()
 
     def take(self) -> list[Ticked]:
         """What was said since the last take, and forget it."""

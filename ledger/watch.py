@@ -39,6 +39,11 @@ class Watch:
         self._feeds: dict[Feed, None] = {}
         self._looking = False
 
+    @property
+    def busy(self) -> bool:
+        """Whether a feed is still at work."""
+        return bool(self._feeds)
+
     def add(self, feed: Feed) -> None:
         """Let the feed send until it is closed."""
         self._feeds[feed] = None
