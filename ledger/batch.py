@@ -15,7 +15,7 @@ whole: a refused request leaves no trace.
 """
 
 from collections.abc import Sequence
-from typing import NamedTuple
+from typing import NamedTuple, cast
 
 import msgspec
 
@@ -38,6 +38,9 @@ from .lifecycle import next_status
 from .log import Accepted, Append, Receipt, Recorded, RunHead, Stored
 
 __all__ = ("Known", "Needs", "Plan", "World", "known_of", "needs", "plan")
+
+
+_FIRST = frozenset(("queued", "started"))
 
 
 class Known(NamedTuple):
@@ -97,11 +100,12 @@ def needs(requests: Sequence[Append]) -> Needs:
         for draft in request.drafts:
             if draft.event_id is not None:
                 event_ids.add((request.run_id, draft.event_id))
-            if isinstance(draft.payload, RunSpec):
-                if draft.payload.slot is not None:
-                    slots.add(draft.payload.slot)
-                if draft.payload.retry_of is not None:
-                    run_ids.add(draft.payload.retry_of)
+            if draft.type in _FIRST:
+                spec = cast("RunSpec", draft.payload)
+                if spec.slot is not None:
+                    slots.add(spec.slot)
+                if spec.retry_of is not None:
+                    run_ids.add(spec.retry_of)
     return Needs(run_ids, slots, event_ids, firsts)
 
 

@@ -78,10 +78,11 @@ def encode_data(payload: Payload) -> str:
 
     Raises ValueError for a NUL character or a lone surrogate in a text.
     """
-    encoded = ascii_json(payload).decode("ascii")
-    if "\\u0000" in encoded and _NUL.search(encoded):
+    encoded = _encoder.encode(payload)
+    text = (encoded if encoded.isascii() else ascii_json(payload)).decode("ascii")
+    if "\\u0000" in text and _NUL.search(text):
         raise ValueError("a text contains the NUL character")
-    return encoded
+    return text
 
 
 def stored_form(run_id: str, version: int, time: str, type_name: str, data: str, event_id: str | None) -> str:

@@ -107,10 +107,8 @@ def draft_event(payload: Payload, *, event_id: str | None = None) -> Draft:
     kind = type(payload)
     name = getattr(payload, "type", None)
     if PAYLOADS.get(name) is not kind:  # type: ignore[arg-type]  # whatever it is, it is no known name
-        raise InvalidEvent(
-            f"{kind.__name__} is no event; use one of {', '.join(each.__name__ for each in PAYLOADS.values())}.",
-            field="type",
-        )
+        known = ", ".join(each.__name__ for each in PAYLOADS.values())
+        raise InvalidEvent(f"{kind.__name__} is no event; use one of {known}.", field="type")
     return _draft(payload, kind.type, event_id, InvalidEvent)
 
 

@@ -201,7 +201,7 @@ class SlotTaken(LedgerError):
 
     def __init__(self, slot: str, run: SlotHolder) -> None:
         super().__init__(
-            f"Slot {slot!r} is held by run {run.run_id!r} ({run.status}); follow that run or wait for its end."
+            f"Slot {slot!r} is held by run {run.run_id!r} ({run.status}); follow it or wait for its end."
         )
         self.slot = slot
         self.run = run

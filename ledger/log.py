@@ -83,7 +83,8 @@ class Accepted(Struct, kw_only=True, gc=False):
 class RunHead(Struct, kw_only=True, gc=False):
     """What the log knows of a run without reading its events.
 
-    ``number`` grows in order of creation. ``first`` and ``last`` are positions, ``time`` the time of the last event.
+    ``number`` grows in order of creation. ``first`` and ``last`` are positions, ``time`` is that of the last
+    event.
     """
 
     number: int

@@ -17,23 +17,20 @@ from typing import Any, Literal, TypeVar
 
 import aiosqlite
 import anyio
-import msgspec
 
-from .batch import Known, Needs, Plan, World, known_of, needs, plan
-from .errors import Closed, Pruned, ReadOnly, Unavailable
+from .batch import Known, Needs, World, known_of, needs, plan
+from .errors import Closed, Pruned, ReadOnly
 from .events import MAX_COUNT
 from .log import Append, Commit, Document, RunFilter, RunHead, RunPage, Stored
 from .sqlite_connection import connected
 from .sqlite_file import Durability, WriteLock, connect_reader, connect_writer, friendly, queries, transaction
+from .sqlite_plan import pages_of, write_plan
 from .sqlite_runs import HEAD_COLUMNS, head_of, select_runs, teach
 from .times import format_time
 
 __all__ = ("SQLiteLog",)
 
 _T = TypeVar("_T")
-
-MARK_EVERY = 256
-"""A run's position is marked every so many versions: a page in its middle costs at most this many steps more."""
 
 CHECKPOINT_PAGES = 1000
 """About how many pages the write-ahead log may grow before it is folded into the file. A short one that is
@@ -218,7 +215,8 @@ class SQLiteLog:
     # ── on the writer's thread ──────────────────────────────────────────────────────────────────────────
 
     def _commit(self, connection: sqlite3.Connection, requests: Sequence[Append], time: str) -> Commit:
-        # Heads are remembered only from a commit to the next one; an error in between forgets them.
+        # Heads are remembered from a commit to the next one, and the plan moves them on; what fails in
+        # between leaves a position that fits none, and they are read again.
         known, self._position = self._position, -1
         with self._lock.held():
             with transaction(connection):
@@ -228,22 +226,22 @@ class SQLiteLog:
                 world = self._world(connection, needs(requests), position, number)
                 done = plan(requests, world, time=time)
                 if done.rows:
-                    _write_plan(connection, done, position, world)
+                    write_plan(connection, done, world, position=position)
             self._position = world.position
-            self._heads.update(done.touched)
-            self._wrote(connection, _pages(done))
+            self._wrote(connection, pages_of(done))
         return Commit(position, done.outcomes, done.events, done.touched)
 
     def _world(self, connection: sqlite3.Connection, wanted: Needs, position: int, number: int) -> World:
         sql = queries()
-        missing = [run_id for run_id in wanted.run_ids if run_id not in self._heads]
-        self._heads.update(_heads(connection, missing))
-        heads = {run_id: self._heads[run_id] for run_id in wanted.run_ids if run_id in self._heads}
+        heads = self._heads
+        missing = wanted.run_ids - heads.keys()
+        if missing:
+            heads |= _heads(connection, list(missing))
         slots: dict[str, RunHead] = {}
         for slot in wanted.slots:
             row = connection.execute(sql["slot_holder"], (slot,)).fetchone()
             if row is not None:
-                slots |= {slot: head for head in _heads(connection, [row[0]]).values()}
+                slots[slot] = _heads(connection, [row[0]])[row[0]]
         known: dict[tuple[str, str], Known] = {}
         for run_id, event_id in wanted.event_ids:
             if run_id in heads:
@@ -292,68 +290,6 @@ class SQLiteLog:
                 return
 
 
-def _pages(done: Plan) -> int:
-    # About what the batch added to the write-ahead log: events lie side by side, some sixteen runs share a
-    # page, and what is indexed touches a page of each index.
-    events = sum(len(row[3]) + 24 for row in done.rows) // 4096 + 1
-    runs = len({head.number >> 4 for head in done.touched.values()}) + 1
-    return events + runs + 5 * len(done.created) + len(done.changed) + len(done.event_ids)
-
-
-def _write_plan(connection: sqlite3.Connection, done: Plan, position: int, world: World) -> None:
-    sql = queries()
-    connection.executemany(sql["add_event"], done.rows)
-    new = {head.number for head in done.created}
-    moved: list[tuple[object, ...]] = []
-    # A status is written only where it moved: it stands in the condition of two indexes.
-    moved_status: list[tuple[object, ...]] = []
-    for head in done.touched.values():
-        if head.number in done.changed:
-            moved_status.append((head.version, head.last, head.time, head.status, head.number))
-        elif head.number not in new:
-            moved.append((head.version, head.last, head.time, head.number))
-    connection.executemany(sql["move_run"], moved)
-    connection.executemany(sql["move_run_status"], moved_status)
-    if done.created:
-        # After the runs that ended, which may have freed a slot for these.
-        connection.executemany(sql["add_run"], [_run_row(done.touched[head.run_id]) for head in done.created])
-        labels = [(key, value, head.number) for head in done.created for key, value in head.labels.items()]
-        connection.executemany(sql["add_label"], labels)
-    marks = [
-        (row[1], recorded.event.version, row[0])
-        for row, recorded in zip(done.rows, done.events, strict=True)
-        if recorded.event.version % MARK_EVERY == 0
-    ]
-    if marks:
-        connection.executemany(sql["add_mark"], marks)
-    if done.event_ids:
-        connection.executemany(sql["add_event_id"], done.event_ids)
-    moved_head = connection.execute(sql["move_head"], (world.position, world.number, position))
-    if moved_head.rowcount != 1:
-        raise Unavailable("The log's head moved under a write transaction; the file is damaged. Run verify.")
-
-
-def _run_row(head: RunHead) -> tuple[object, ...]:
-    return (
-        head.number,
-        head.run_id,
-        head.kind,
-        head.scope,
-        head.title,
-        head.parent,
-        head.owner,
-        head.slot,
-        head.lease_seconds,
-        head.attempt,
-        msgspec.json.encode(head.labels).decode(),
-        head.status,
-        head.version,
-        head.first,
-        head.last,
-        head.time,
-    )
-
-
 # ── on either thread ────────────────────────────────────────────────────────────────────────────────────
 
 
@@ -367,7 +303,7 @@ def _heads(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, 
         # What is not ASCII is no run's id, and what is not even a text's may not be bound.
         some = [run_id for run_id in run_ids[start : start + 500] if run_id.isascii()]
         marks = ", ".join("?" * len(some))
-        sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE run_id IN ({marks})"  # noqa: S608 - only placeholders
+        sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE run_id IN ({marks})"
         for row in connection.execute(sql, some):
             head = head_of(row)
             found[head.run_id] = head

@@ -81,12 +81,12 @@ def select_runs(
     if where.kind_pattern is not None:
         need("kind GLOB ?", as_glob(where.kind_pattern))
     for key, value in where.labels:
-        need("number IN (SELECT run FROM run_label WHERE key = ? AND value = ?)", key, value)
+        need("number IN (SELECT l.run FROM run_label AS l WHERE key = ? AND value = ?)", key, value)
     if where.q is not None:
         need("found(?, run_id, kind, scope, title)", where.q.casefold())
     if after is not None:
         need("number < ?" if backwards else "number > ?", min(after, MAX_COUNT))
-    sql = f"SELECT {columns} FROM run"  # noqa: S608 - column lists are this package's own
+    sql = f"SELECT {columns} FROM {'run' if group is None else 'run_entry'}"
     if terms:
         sql += " WHERE " + " AND ".join(terms)
     if group is not None:

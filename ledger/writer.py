@@ -77,14 +77,14 @@ class Writer:
         are appended all the same: send them again with the same event ids to learn which it was.
         Raises Unavailable when nothing of them was stored.
         """
-        size = 0
-        for request in requests:
-            size += len(request.drafts)
         while self._waiting >= MAX_WAITING and not self._closing:
             self._room.clear()
             await self._room.wait()
         if self._closing:
             raise Closed
+        size = 0
+        for request in requests:
+            size += len(request.drafts)
         outcomes: _Outcomes = asyncio.get_running_loop().create_future()
         self._jobs.append(_Job(requests, size, outcomes))
         self._waiting += size

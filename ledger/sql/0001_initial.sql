@@ -10,7 +10,7 @@ CREATE TABLE ledger (            -- one row
 
 CREATE TABLE event (
     position INTEGER PRIMARY KEY,
-    run INTEGER NOT NULL,        -- run.number
+    run INTEGER NOT NULL,        -- run_entry.number
     previous INTEGER NOT NULL,   -- position of the run's event before this one, 0 for the first
     body TEXT                    -- stored form: what is hashed; NULL once pruned
 ) STRICT;
@@ -31,7 +31,7 @@ CREATE TABLE event_id (          -- only of events that carry one
     PRIMARY KEY (run, event_id)
 ) STRICT, WITHOUT ROWID;
 
-CREATE TABLE run (
+CREATE TABLE run_entry (
     number INTEGER PRIMARY KEY,  -- grows in order of creation
     run_id TEXT NOT NULL UNIQUE,
     kind TEXT NOT NULL,
@@ -44,19 +44,30 @@ CREATE TABLE run (
     attempt INTEGER NOT NULL,
     labels TEXT NOT NULL,        -- JSON object
     status TEXT NOT NULL,
-    version INTEGER NOT NULL,    -- of its newest event
     first INTEGER NOT NULL,      -- position of its first event
-    last INTEGER NOT NULL,       -- position of its newest event
-    time TEXT NOT NULL,          -- of its newest event
     pruned TEXT                  -- NULL, or where the archive is ('' when nowhere)
 ) STRICT;
 
-CREATE UNIQUE INDEX run_slot ON run (slot)
+CREATE UNIQUE INDEX run_slot ON run_entry (slot)
     WHERE slot IS NOT NULL AND status IN ('queued', 'running', 'paused');
-CREATE INDEX run_active ON run (number) WHERE status IN ('queued', 'running', 'paused');
-CREATE INDEX run_kind ON run (kind, number);
-CREATE INDEX run_scope ON run (scope, number) WHERE scope IS NOT NULL;
-CREATE INDEX run_parent ON run (parent, number) WHERE parent IS NOT NULL;
+CREATE INDEX run_active ON run_entry (number) WHERE status IN ('queued', 'running', 'paused');
+CREATE INDEX run_kind ON run_entry (kind, number);
+CREATE INDEX run_scope ON run_entry (scope, number) WHERE scope IS NOT NULL;
+CREATE INDEX run_parent ON run_entry (parent, number) WHERE parent IS NOT NULL;
+
+-- What moves with every event of a run is apart from what hardly ever does: a hundred heads fit into a page,
+-- and a commit writes every page it touches.
+CREATE TABLE head (
+    run INTEGER PRIMARY KEY,     -- run_entry.number
+    version INTEGER NOT NULL,    -- of its newest event
+    last INTEGER NOT NULL,       -- position of its newest event
+    time TEXT NOT NULL           -- of its newest event
+) STRICT;
+
+CREATE VIEW run AS
+SELECT number, run_id, kind, scope, title, parent, owner, slot, lease_seconds, attempt, labels, status, version,
+       first, last, time, pruned
+FROM run_entry JOIN head ON run = number;
 
 CREATE TABLE run_label (
     key TEXT NOT NULL,

@@ -20,19 +20,18 @@ INSERT INTO mark (run, version, position) VALUES (?, ?, ?);
 INSERT INTO event_id (run, event_id, position) VALUES (?, ?, ?);
 
 -- name: add_run
-INSERT INTO run (
-    number, run_id, kind, scope, title, parent, owner, slot, lease_seconds, attempt, labels,
-    status, version, first, last, time
-) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
+INSERT INTO run_entry (
+    number, run_id, kind, scope, title, parent, owner, slot, lease_seconds, attempt, labels, status, first
+) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?);
 
 -- name: add_label
 INSERT INTO run_label (key, value, run) VALUES (?, ?, ?);
 
 -- name: move_run
-UPDATE run SET version = ?, last = ?, time = ? WHERE number = ?;
+REPLACE INTO head (run, version, last, time) VALUES (?, ?, ?, ?);
 
--- name: move_run_status
-UPDATE run SET version = ?, last = ?, time = ?, status = ? WHERE number = ?;
+-- name: set_status
+UPDATE run_entry SET status = ? WHERE number = ?;
 
 -- name: event_at
 SELECT body FROM event WHERE position = ?;
@@ -59,7 +58,7 @@ SELECT c.position, CAST(e.body AS BLOB) FROM chain AS c JOIN event AS e ON e.pos
 WHERE c.version <= :through ORDER BY c.version;
 
 -- name: slot_holder
-SELECT run_id FROM run
+SELECT run_id FROM run_entry
 WHERE slot = ? AND slot IS NOT NULL AND status IN ('queued', 'running', 'paused');
 
 -- name: add_document
