@@ -16,6 +16,7 @@ from typing import Any, NamedTuple, cast
 
 import anyio
 from anyio import to_thread
+from anyio.abc import TaskStatus
 
 from progress_ledger.ledger.ids import new_run_id
 from progress_ledger.ledger.ledger import Ledger
@@ -89,7 +90,7 @@ class Demonstration:
                 app = create_app(ledger, projector, drain=drain, loopback_only=True)
                 up = anyio.Event()
                 job = anyio.CancelScope()
-                tasks.start_soon(_stop_on_signals, job, drain)
+                await tasks.start(_stop_on_signals, job, drain)
                 served = partial(serve_app, app, listener, drain=drain, listening=up.set)
                 async with anyio.create_task_group() as serving:
                     serving.start_soon(served)
@@ -136,8 +137,14 @@ class Demonstration:
         )
 
 
-async def _stop_on_signals(job: anyio.CancelScope, drain: Drain) -> None:
+async def _stop_on_signals(
+    job: anyio.CancelScope,
+    drain: Drain,
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for _ in signals:
             job.cancel()
             drain.begin()

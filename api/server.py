@@ -9,6 +9,7 @@ Where it departs from uvicorn's own way of running, on purpose:
   still hangs after the grace is cut.
 """
 
+import asyncio
 import contextlib
 import signal
 import socket
@@ -19,7 +20,8 @@ from pathlib import Path
 
 import anyio
 import uvicorn
-from starlette.types import ASGIApp
+from anyio.abc import TaskStatus
+from starlette.types import ASGIApp, Receive, Scope, Send
 
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.sqlite_file import Durability
@@ -28,6 +30,7 @@ from progress_ledger.projections.projector import Projector
 from .app import create_app
 from .drain import Drain
 from .guard import is_loopback
+from .problems import problem
 from .tokens import TokenFile, tokens_path
 
 __all__ = ("GRACE", "Exposed", "bind", "drain_on_signals", "serve", "serve_app", "url_of")
@@ -83,7 +86,7 @@ async def serve_app(
     ``listening`` is called once requests are answered. Sets no signal handlers.
     """
     config = uvicorn.Config(
-        app,
+        _Cut(app),
         http="httptools",
         ws="none",
         lifespan="off",
@@ -139,19 +142,43 @@ async def serve(
             app = create_app(ledger, projector, drain=drain, loopback_only=loopback, tokens=tokens)
             async with anyio.create_task_group() as tasks:
                 serving = anyio.CancelScope()
-                tasks.start_soon(drain_on_signals, drain, serving)
+                await tasks.start(drain_on_signals, drain, serving)
                 with serving:
                     await serve_app(app, listener, drain=drain, listening=lambda: listening(url))
                 tasks.cancel_scope.cancel()
 
 
-async def drain_on_signals(drain: Drain, serving: anyio.CancelScope) -> None:
-    """Begin the drain at the first SIGTERM or SIGINT, cancel ``serving`` at the second."""
+async def drain_on_signals(
+    drain: Drain,
+    serving: anyio.CancelScope,
+    *,
+    task_status: TaskStatus[None] = anyio.TASK_STATUS_IGNORED,
+) -> None:
+    """Begin the drain at the first SIGTERM or SIGINT, cancel ``serving`` at the second.
+
+    It has started when the signals are heard: one that came earlier would end the process as it stands.
+    """
     with anyio.open_signal_receiver(signal.SIGTERM, signal.SIGINT) as signals:
+        task_status.started()
         async for _ in signals:
             if drain.begun:
                 serving.cancel()
             drain.begin()
+
+
+class _Cut:
+    # uvicorn cancels what outlasts the grace, and would log a traceback for each request that it cut.
+    def __init__(self, app: ASGIApp) -> None:
+        self._app = app
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        # `send` goes in as it came: streams look at whose it is.
+        try:
+            await self._app(scope, receive, send)
+        except asyncio.CancelledError:
+            detail = "The server stopped before the request was whole; send it again."
+            with contextlib.suppress(RuntimeError):  # an answer had begun already
+                await problem(503, "unavailable", detail)(scope, receive, send)
 
 
 class _Server(uvicorn.Server):
