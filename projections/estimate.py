@@ -54,6 +54,9 @@ SLOWER = 0.4
 BAND = 0.9
 """Part of past errors that lies within the band."""
 
+NARROWEST = 0.05
+"""The band is never narrower than this logarithm to either side."""
+
 _MOST = 1e12
 
 
@@ -299,5 +302,5 @@ def _band(errors: Sequence[float], seconds: float) -> tuple[float | None, float 
     n = len(errors)
     if not n:
         return None, None
-    width = errors[min(n - 1, int(BAND * (n + 1)))] * (1.0 + 2.0 / n)
+    width = max(NARROWEST, errors[min(n - 1, int(BAND * (n + 1)))] * (1.0 + 2.0 / n))
     return seconds * exp(-min(50.0, width)), min(_MOST, seconds * exp(min(50.0, width)))
