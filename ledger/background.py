@@ -108,7 +108,7 @@ class Background:
         self._stop = asyncio.Event()
         self._sink = Reopening(_opener(self.target), answers_may_get_lost=bool(self.target.url))
         async with anyio.create_task_group() as tasks:
-            self._watch = Watch(self._sink, lambda task: tasks.start_soon(task))
+            self._watch = Watch(self._sink, tasks.start_soon)
             tasks.start_soon(self._sink.keep)
             self._last_use = self._loop.time()
             self._ready.set()

@@ -1,7 +1,6 @@
 """The ledger as its users hold it: a log, its writer, and the producers' way in."""
 
 import asyncio
-import socket
 import time
 from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
@@ -19,10 +18,12 @@ from .ids import new_run_id
 from .log import Accepted, Append, EventLog
 from .memory import MemoryLog
 from .options import DEFAULT_LEASE
+from .owner import default_name
 from .run import Run, run
 from .sink import Created, News
 from .sqlite import SQLiteLog
 from .sqlite_file import Durability
+from .sweeper import Sweeper, interrupt_dead
 from .watch import Watch
 from .writer import Listener, Writer, WriterStatistics
 
@@ -88,6 +89,7 @@ class Ledger:
         busy_timeout: float = 5.0,
         read_only: bool = False,
         owner: str | None = None,
+        sweep: bool = True,
         clock: Callable[[], float] = time.time,
     ) -> AsyncIterator["Ledger"]:
         """The ledger in ``path``, created when there is none.
@@ -96,6 +98,10 @@ class Ledger:
         ``"process"`` it survives the death of every process, but the last commits may be lost when the
         machine crashes. ``busy_timeout`` is how many seconds to wait for other processes. On leaving,
         what was handed over is on disk and the file is closed.
+
+        ``owner`` names whose runs these are, by default this machine. Unless ``sweep`` is False, opening
+        interrupts the active runs of dead processes of this owner, and while it is open those whose leases
+        run out.
 
         Raises NotALedger, NewerLedger, ReadOnly, Locked, DiskFull or Unavailable.
         """
@@ -106,7 +112,11 @@ class Ledger:
             failed: BaseException | None = None
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(writer.run)
-                ledger = cls(log, writer, tasks, owner=owner or socket.gethostname(), clock=clock)
+                ledger = cls(log, writer, tasks, owner=owner or default_name(), clock=clock)
+                sweeper = Sweeper(ledger)
+                if sweep and not read_only:
+                    await interrupt_dead(ledger, ledger.owner)
+                    tasks.start_soon(sweeper.run)
                 try:
                     yield ledger
                 except asyncio.CancelledError:
@@ -115,6 +125,7 @@ class Ledger:
                     # Raised below: a task group would wrap the caller's exception into a group.
                     failed = error
                 finally:
+                    sweeper.stop()
                     await ledger._watch.close(FLUSH_SECONDS)
                     writer.close()
             if failed is not None:

@@ -19,7 +19,7 @@ __all__ = ("Start", "Watch")
 _logger = logging.getLogger("progress_ledger.producer")
 
 
-Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], None]
+Start = Callable[[Callable[[], Coroutine[Any, Any, None]]], object]
 """Runs a task beside the caller until it ends."""
 
 
@@ -29,7 +29,7 @@ class Watch:
     def __init__(
         self,
         sink: Sink,
-        start: Callable[[Callable[[], Coroutine[Any, Any, None]]], None],
+        start: Callable[[Callable[[], Coroutine[Any, Any, None]]], object],
         *,
         every: float = 0.5,
     ) -> None:
