@@ -1,68 +1,60 @@
-"""Conflation: which runs are due for a snapshot when a client asked for one per interval at most."""
+"""Conflation: of a stream that shows each run at most once per interval, what is held back until when."""
 
-__all__ = ("Pacing", "parse_every")
+import re
+
+__all__ = ("LONGEST", "SHORTEST", "Conflation", "parse_every")
 
 SHORTEST = 0.1
 LONGEST = 60.0
 
+_DURATION = re.compile(r"([0-9]{1,9}(?:\.[0-9]{1,9})?)(ms|s)?")
+
 
 def parse_every(text: str) -> float:
-    """Seconds from ``250ms``, ``2s`` or a bare number of seconds, held between 0.1 and 60.
+    """Seconds from ``250ms``, ``2s`` or a bare number of seconds.
 
-    Raises ValueError when the text is something else.
+    Raises ValueError when the text is something else or not between 100 ms and 60 s.
     """
-    text = text.strip().lower()
-    scale = 1.0
-    if text.endswith("ms"):
-        text, scale = text[:-2], 0.001
-    elif text.endswith("s"):
-        text = text[:-1]
-    seconds = float(text) * scale
-    if not seconds >= 0.0:
-        raise ValueError(f"{seconds} is no interval")
-    return min(LONGEST, max(SHORTEST, seconds))
+    match = _DURATION.fullmatch(text.strip().lower())
+    if match is None:
+        raise ValueError(f"{text!r} is not a duration")
+    seconds = float(match[1]) * (0.001 if match[2] == "ms" else 1.0)
+    if not SHORTEST <= seconds <= LONGEST:
+        raise ValueError(f"{text!r} is not between 100ms and 60s")
+    return seconds
 
 
-class Pacing:
-    """For one client: runs with news that were not shown yet, and when each was shown last."""
+class Conflation:
+    """The runs with news that no frame has shown yet, and when they are due. Reads no clock."""
 
-    def __init__(self, every: float) -> None:
+    def __init__(self, every: float, now: float) -> None:
         self.every = every
+        self._due = now + every
         self._withheld: dict[str, None] = {}
-        self._shown: dict[str, float] = {}
+
+    @property
+    def withheld(self) -> tuple[str, ...]:
+        """The runs held back, those first that have waited longest."""
+        return tuple(self._withheld)
+
+    @property
+    def due(self) -> float | None:
+        """When they are to be shown; None while nothing is held back."""
+        return self._due if self._withheld else None
 
     def news(self, run_id: str) -> None:
         """Something happened to the run."""
         self._withheld[run_id] = None
 
-    def shown(self, run_id: str, now: float) -> None:
-        """The run's newest state was sent at ``now``."""
+    def shown(self, run_id: str) -> None:
+        """A frame that could not wait has shown the run's newest state."""
         self._withheld.pop(run_id, None)
-        self._shown[run_id] = now
 
-    def ended(self, run_id: str) -> None:
-        """The run's last frame was sent."""
-        self._withheld.pop(run_id, None)
-        self._shown.pop(run_id, None)
-
-    def due(self, now: float) -> list[str]:
-        """The withheld runs whose interval is over, those that waited longest first."""
-        return [
-            run_id
-            for run_id in self._withheld
-            if (last := self._shown.get(run_id)) is None or now - last >= self.every
-        ]
-
-    def next_due(self, now: float) -> float | None:
-        """Seconds until the first withheld run is due; None when nothing is withheld."""
-        if not self._withheld:
-            return None
-        return max(
-            0.0,
-            min(self._shown.get(run_id, now - self.every) + self.every - now for run_id in self._withheld),
-        )
-
-    @property
-    def withholds(self) -> bool:
-        """Whether anything is held back."""
-        return bool(self._withheld)
+    def take(self, now: float) -> tuple[str, ...]:
+        """The runs to be shown at ``now``: all that are held back when it is time, else none."""
+        if not self._withheld or now < self._due:
+            return ()
+        due = tuple(self._withheld)
+        self._withheld.clear()
+        self._due = now + self.every
+        return due

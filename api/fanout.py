@@ -1,33 +1,36 @@
-"""From one fold to many clients: which streams an event belongs to, its frame encoded once for all of
-them, and who is to be woken.
+"""From one fold to many readers: which streams an event belongs to, its frame encoded once for all of
+them, and who is given it.
 """
 
 import asyncio
 import logging
-from collections.abc import Callable, Iterable
-from typing import Literal, NamedTuple, TypeAlias
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from time import perf_counter
+from typing import NamedTuple
 
-from progress_ledger.ledger.codec import ascii_json, wire_form
+from progress_ledger.ledger.codec import ascii_json
 from progress_ledger.ledger.events import TERMINAL
 from progress_ledger.ledger.log import Recorded, RunFilter
-from progress_ledger.ledger.times import parse_time
-from progress_ledger.projections import Projector, RunState, change, view
+from progress_ledger.projections import Projector, RunState, view
 
 from . import sse
+from .conflate import Conflation
+from .framing import Mode, encode_event
+from .reader import Reader
 from .tail import Entry, Tail
 
-__all__ = ("Client", "Fanout", "FanoutStatistics", "Mode", "Topic", "encode_event")
+__all__ = ("Fanout", "FanoutStatistics", "Topic")
 
 _logger = logging.getLogger("progress_ledger.api")
-
-Mode: TypeAlias = Literal["change", "full", "paced"]
-"""What an event's frame shows of its run: what changed, all of it, or (paced) all of it, later."""
 
 _LOOK_SECONDS = 1.0
 _LINGER_SECONDS = 30.0
 _LINGERING = 256
 _MATCHES_KEPT = 100_000
-_SNAPSHOTS_KEPT = 10_000
+_ENDS_KEPT = 10_000
+_LEAST_TAIL = 65_536
+_SLICE_SECONDS = 0.001
 _URGENT = TERMINAL | {"stage_changed"}
 
 
@@ -39,76 +42,28 @@ class FanoutStatistics(NamedTuple):
     frames: int
 
 
-class Client:
-    """A stream's place to wait: woken by news, a timer, the server's stop or the other side's leaving.
+class Topic:
+    """One stream that any number of readers follow: a filter, a form, and the tail of its frames.
 
-    ``due`` is the loop's time at which it owes a sign of life.
+    ``ends`` are the runs that ended while it was followed, each with the place of its last frame.
     """
 
-    __slots__ = ("_timer", "_waiter", "due", "gone")
-
-    def __init__(self) -> None:
-        self.gone = False
-        self.due = 0.0
-        self._waiter: asyncio.Future[None] | None = None
-        self._timer: asyncio.TimerHandle | None = None
-
-    def wake(self) -> None:
-        """Let :meth:`wait` return."""
-        waiter = self._waiter
-        if waiter is not None and not waiter.done():
-            waiter.set_result(None)
-
-    def leave(self) -> None:
-        """The other side is gone."""
-        self.gone = True
-        self.wake()
-
-    async def wait(self, *, until: float | None = None) -> None:
-        """Until woken, until ``due``, or until the loop's time is ``until``.
-
-        Nothing may be awaited between looking for news and this call.
-        """
-        loop = asyncio.get_running_loop()
-        if self._timer is None:
-            # One timer that is set again when it fires, not one for every wait.
-            self._timer = loop.call_at(self.due, self._alive)
-        soon = None if until is None else loop.call_at(until, self.wake)
-        self._waiter = loop.create_future()
-        try:
-            await self._waiter
-        finally:
-            self._waiter = None
-            if soon is not None:
-                soon.cancel()
-
-    def close(self) -> None:
-        """Let go of the timer."""
-        if self._timer is not None:
-            self._timer.cancel()
-            self._timer = None
-
-    def _alive(self) -> None:
-        loop = asyncio.get_running_loop()
-        self._timer = None
-        if not self.gone:
-            if self.due <= loop.time():
-                self.wake()
-            else:
-                self._timer = loop.call_at(self.due, self._alive)
-
-
-class Topic:
-    """One stream that any number of clients follow: a filter, a mode, and the tail of its frames."""
-
-    def __init__(self, where: RunFilter, mode: Mode, tail: Tail) -> None:
+    def __init__(self, where: RunFilter, mode: Mode, conflation: Conflation | None, tail: Tail) -> None:
         self.where = where
         self.mode: Mode = mode
+        self.conflation = conflation
         self.tail = tail
-        self.clients: set[Client] = set()
+        self.readers: dict[Reader, None] = {}
+        self.ends: deque[tuple[int, str]] = deque(maxlen=_ENDS_KEPT)
         self.idle_since: float | None = None
         self.touched = False
         self._matches: dict[str, bool] = {}
+
+    @property
+    def run_id(self) -> str | None:
+        """The one run that the filter names, if it names one."""
+        named = self.where.run_ids
+        return next(iter(named)) if named is not None and len(named) == 1 else None
 
     def holds(self, state: RunState) -> bool:
         """Whether the run belongs to the stream. A run's spec never changes, so it is asked once."""
@@ -119,9 +74,22 @@ class Topic:
             found = self._matches[state.run_id] = self.where.matches(state)
         return found
 
+    def ended_since(self, place: int) -> list[str]:
+        """The runs whose last frame has that place or a later one."""
+        found: list[str] = []
+        for at, run_id in reversed(self.ends):
+            if at < place:
+                break
+            found.append(run_id)
+        return found[::-1]
+
 
 class Fanout:
-    """A :class:`~progress_ledger.projections.Follower` that turns the fold into frames."""
+    """A :class:`~progress_ledger.projections.Follower` that turns the fold into frames.
+
+    Readers are served in slices of a millisecond, in turns: whoever appends, asks or connects meanwhile does
+    not wait for thousands of them, and what is appended meanwhile reaches the later ones in the same piece.
+    """
 
     def __init__(
         self,
@@ -130,96 +98,118 @@ class Fanout:
         epoch: str,
         clock: Callable[[], float],
         tail_frames: int = 2_048,
-        tail_bytes: int = 2_000_000,
+        tail_bytes: int = 64_000_000,
+        keep_alive: float = 15.0,
     ) -> None:
         self.projector = projector
         self.epoch = epoch
         self.clock = clock
+        self.keep_alive = keep_alive
         self.draining = False
         self._tail_frames = tail_frames
         self._tail_bytes = tail_bytes
-        self._topics: dict[tuple[RunFilter, Mode], Topic] = {}
+        self._topics: dict[tuple[RunFilter, Mode, float | None], Topic] = {}
         self._by_run: dict[str, list[Topic]] = {}
         self._wide: list[Topic] = []
-        self._touched: list[Topic] = []
+        self._conflated: list[tuple[Topic, Conflation]] = []
+        self._touched: deque[Topic] = deque()
+        self._round: Iterator[Reader] = iter(())
+        self._topic: Topic | None = None
+        self._serving = False
         self._stalled: frozenset[str] = frozenset()
-        self._snapshots: dict[str, tuple[tuple[int, int], bytes]] = {}
+        self._snapshots: dict[str, tuple[int, bytes]] = {}
+        self._moment = 0
         self._frames = 0
-        self._timer: asyncio.TimerHandle | None = None
+        self._looking: asyncio.TimerHandle | None = None
+        self._pacing: asyncio.TimerHandle | None = None
 
     @property
     def statistics(self) -> FanoutStatistics:
         """How much is going on."""
-        streams = sum(len(topic.clients) for topic in self._topics.values())
+        streams = sum(len(topic.readers) for topic in self._topics.values())
         return FanoutStatistics(streams, len(self._topics), self._frames)
 
-    def join(self, where: RunFilter, mode: Mode, client: Client) -> Topic:
+    def join(self, where: RunFilter, mode: Mode, every: float | None, reader: Reader) -> Topic:
         """The topic for that stream, holding every event from now on at the least."""
-        topic = self._topics.get((where, mode))
+        key = (where, mode, every)
+        topic = self._topics.get(key)
         if topic is None:
-            tail = Tail(
-                floor=self.projector.position, max_frames=self._tail_frames, max_bytes=self._tail_bytes
-            )
-            topic = self._topics[where, mode] = Topic(where, mode, tail)
+            conflation = None if every is None else Conflation(every, self._time())
+            share = max(_LEAST_TAIL, self._tail_bytes // (len(self._topics) + 1))
+            tail = Tail(floor=self.projector.position, max_frames=self._tail_frames, max_bytes=share)
+            topic = self._topics[key] = Topic(where, mode, conflation, tail)
             self._index()
-            if self._timer is None:
-                self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
-        topic.clients.add(client)
+            if self._looking is None:
+                self._stalled = self.projector.stalled()
+                self._look_later()
+        topic.readers[reader] = None
         topic.idle_since = None
         return topic
 
-    def leave(self, topic: Topic, client: Client) -> None:
-        """The client follows no more. The topic stays for a while, for those who come back."""
-        topic.clients.discard(client)
-        if not topic.clients:
+    def leave(self, topic: Topic, reader: Reader) -> None:
+        """The reader follows no more. The topic stays for a while, for those who come back."""
+        topic.readers.pop(reader, None)
+        if not topic.readers:
             topic.idle_since = self.clock()
 
     def drain(self) -> None:
         """Tell every stream to end."""
         self.draining = True
         for topic in self._topics.values():
-            for client in topic.clients:
-                client.wake()
+            for reader in topic.readers:
+                reader.wake()
 
-    def _look_after(self) -> None:
-        # A timer, not a task: it runs only while there are topics, and needs no owner.
-        self._timer = None
-        try:
-            self._show_stalls()
-            self._drop_idle()
-        except Exception:
-            _logger.exception("streams could not be looked after")
-        if self._topics:
-            self._timer = asyncio.get_running_loop().call_later(_LOOK_SECONDS, self._look_after)
+    def snapshot_frame(self, state: RunState) -> bytes:
+        """The run's snapshot now, without an id; made once for all who ask within a tenth of a second."""
+        now = self.clock()
+        moment = int(now * 10)
+        if moment != self._moment:
+            self._moment = moment
+            self._snapshots.clear()
+        kept = self._snapshots.get(state.run_id)
+        if kept is None or kept[0] != state.position:
+            frame = sse.frame("snapshot", b'{"run":%b}' % ascii_json(view(state, now)))
+            kept = self._snapshots[state.run_id] = (state.position, frame)
+            self._frames += 1
+        return kept[1]
 
     # ── a Follower ──────────────────────────────────────────────────────────────────────────────────────
 
     def folded(self, recorded: Recorded, state: RunState) -> None:
         """See :class:`~progress_ledger.projections.Follower`."""
-        frames: dict[Mode, Entry] = {}
+        made: dict[Mode, Entry] = {}
+        event = recorded.event
+        urgent = event.type in _URGENT
         for topic in self._topics_of(state):
+            conflation = topic.conflation
+            if conflation is not None and not urgent:
+                conflation.news(event.run_id)
+                continue
             try:
-                entry = frames.get(topic.mode)
+                entry = made.get(topic.mode)
                 if entry is None:
-                    entry = frames[topic.mode] = self._entry(recorded, state, topic.mode)
-                topic.tail.append(entry)
+                    entry = encode_event(recorded, state, epoch=self.epoch, mode=topic.mode)
+                    made[topic.mode] = entry
+                    self._frames += 1
             except Exception:
-                _logger.exception("position %d could not be streamed", state.position)
-                topic.tail.lose(state.position)
+                _logger.exception("position %d could not be streamed", event.position)
+                topic.tail.lose(event.position)
+                self._touch(topic)
+                continue
+            if conflation is not None:
+                conflation.shown(event.run_id)
+                if conflation.withheld:
+                    entry = entry._replace(frame=sse.without_id(entry.frame))
+            if entry.final:
+                topic.ends.append((topic.tail.end, event.run_id))
+            topic.tail.append(entry)
             self._touch(topic)
 
     def settled(self) -> None:
         """See :class:`~progress_ledger.projections.Follower`."""
-        touched, self._touched = self._touched, []
-        for topic in touched:
-            topic.touched = False
-            for client in topic.clients:
-                client.wake()
-
-    def _touch(self, topic: Topic) -> None:
-        if not topic.touched:
-            topic.touched = True
-            self._touched.append(topic)
+        if self._topics:
+            self._pace()
+            self._serve_soon()
 
     def _topics_of(self, state: RunState) -> Iterable[Topic]:
         narrow = self._by_run.get(state.run_id, ())
@@ -227,27 +217,141 @@ class Fanout:
             return ()
         return [topic for topic in (*narrow, *self._wide) if topic.holds(state)]
 
-    def _entry(self, recorded: Recorded, state: RunState, mode: Mode) -> Entry:
-        event = recorded.event
-        if mode == "paced" and event.type not in _URGENT:
-            return Entry(event.position, event.run_id, event.type, b"", False)
-        self._frames += 1
-        return encode_event(recorded, state, epoch=self.epoch, mode=mode)
+    def _index(self) -> None:
+        self._by_run = {}
+        self._wide = []
+        self._conflated = []
+        for topic in self._topics.values():
+            if topic.conflation is not None:
+                self._conflated.append((topic, topic.conflation))
+            run_id = topic.run_id
+            if run_id is None:
+                self._wide.append(topic)
+            else:
+                self._by_run.setdefault(run_id, []).append(topic)
+
+    # ── giving out ──────────────────────────────────────────────────────────────────────────────────────
+
+    def _touch(self, topic: Topic) -> None:
+        if not topic.touched:
+            topic.touched = True
+            self._touched.append(topic)
+
+    def _serve_soon(self) -> None:
+        if self._touched and not self._serving:
+            self._serving = True
+            asyncio.get_running_loop().call_soon(self._serve)
+
+    def _serve(self) -> None:
+        until = perf_counter() + _SLICE_SECONDS
+        due = self._time() + self.keep_alive
+        served = 0
+        while True:
+            reader = next(self._round, None)
+            if reader is not None:
+                assert self._topic is not None
+                self._give(self._topic, reader, due)
+                served += 1
+                if served % 16 == 0 and perf_counter() > until:
+                    asyncio.get_running_loop().call_soon(self._serve)
+                    return
+            elif self._touched:
+                topic = self._topic = self._touched.popleft()
+                topic.touched = False
+                self._round = iter(tuple(topic.readers))
+            else:
+                self._serving = False
+                self._topic = None
+                return
+
+    def _give(self, topic: Topic, reader: Reader, due: float) -> None:
+        line = reader.line
+        tail = topic.tail
+        if line is not None and reader.waiting and line.ready and not (reader.alone and tail.final):
+            piece = tail.piece(reader.place)
+            if piece is not None and piece.after == tail.end:
+                if piece.data:
+                    line.write(piece.chunk)
+                    reader.place = piece.after
+                    reader.due = due
+                return
+        reader.wake()
+
+    # ── pace ────────────────────────────────────────────────────────────────────────────────────────────
+
+    def _pace(self) -> None:
+        # All that is due is shown; one timer waits for what is due next.
+        now = self._time()
+        soonest: float | None = None
+        for topic, conflation in self._conflated:
+            self._show(topic, conflation.take(now))
+            if conflation.due is not None and (soonest is None or conflation.due < soonest):
+                soonest = conflation.due
+        if self._pacing is not None and (soonest is None or self._pacing.when() != soonest):
+            self._pacing.cancel()
+            self._pacing = None
+        if self._pacing is None and soonest is not None:
+            self._pacing = asyncio.get_running_loop().call_at(soonest, self._paced)
+
+    def _paced(self) -> None:
+        self._pacing = None
+        try:
+            self._pace()
+        except Exception:
+            _logger.exception("streams could not be paced")
+        self._serve_soon()
+
+    def _show(self, topic: Topic, run_ids: Iterable[str]) -> None:
+        states = [state for run_id in run_ids if (state := self.projector.peek(run_id)) is not None]
+        position = self.projector.position
+        for state in states:
+            frame = self.snapshot_frame(state)
+            if state is states[-1]:
+                # All that happened up to here has been shown: this is a place to come back to.
+                at = state.position if topic.run_id is not None else position
+                frame = sse.with_id(frame, sse.event_id(self.epoch, at))
+            topic.tail.append(Entry(position, state.run_id, frame))
+            self._touch(topic)
+
+    # ── now and then ────────────────────────────────────────────────────────────────────────────────────
+
+    def _look_later(self) -> None:
+        # A timer, not a task: it runs only while there are topics, and needs no owner.
+        seconds = min(_LOOK_SECONDS, self.keep_alive / 4)
+        self._looking = asyncio.get_running_loop().call_later(seconds, self._look_after)
+
+    def _look_after(self) -> None:
+        self._looking = None
+        try:
+            self._show_stalls()
+            self._wake_quiet()
+            self._drop_idle()
+        except Exception:
+            _logger.exception("streams could not be looked after")
+        if self._topics:
+            self._look_later()
 
     def _show_stalls(self) -> None:
-        if not self._topics:
-            return
         stalled = self.projector.stalled()
         for run_id in stalled ^ self._stalled:
             state = self.projector.peek(run_id)
             if state is None or state.status in TERMINAL:
                 continue
-            entry = Entry(state.position, run_id, "snapshot", self.snapshot_frame(state), False)
+            # One that was made a moment ago may not say it yet.
+            self._snapshots.pop(run_id, None)
+            entry = Entry(self.projector.position, run_id, self.snapshot_frame(state), counts=False)
             for topic in self._topics_of(state):
                 topic.tail.append(entry)
                 self._touch(topic)
         self._stalled = stalled
-        self.settled()
+        self._serve_soon()
+
+    def _wake_quiet(self) -> None:
+        now = self._time()
+        for topic in self._topics.values():
+            for reader in topic.readers:
+                if reader.due <= now or reader.check <= now:
+                    reader.wake()
 
     def _drop_idle(self) -> None:
         now = self.clock()
@@ -255,52 +359,16 @@ class Fanout:
             (topic.idle_since, key) for key, topic in self._topics.items() if topic.idle_since is not None
         ]
         idle.sort(key=lambda pair: pair[0], reverse=True)
-        gone = [
-            key
-            for place, (since, key) in enumerate(idle)
-            if place >= _LINGERING or now - since > _LINGER_SECONDS
-        ]
-        for key in gone:
-            del self._topics[key]
-        if gone:
+        for place, (since, key) in enumerate(idle):
+            if place >= _LINGERING or now - since > _LINGER_SECONDS or self.draining:
+                del self._topics[key]
+        if idle:
             self._index()
-
-    def _index(self) -> None:
-        self._by_run = {}
-        self._wide = []
+        share = max(_LEAST_TAIL, self._tail_bytes // max(1, len(self._topics)))
         for topic in self._topics.values():
-            if topic.where.run_ids is not None and len(topic.where.run_ids) == 1:
-                (run_id,) = topic.where.run_ids
-                self._by_run.setdefault(run_id, []).append(topic)
-            else:
-                self._wide.append(topic)
+            topic.tail.narrow(share)
+        if not self._topics:
+            self._snapshots.clear()
 
-    def snapshot_frame(self, state: RunState) -> bytes:
-        """The run's snapshot now, without an id; made once for all who ask within a moment."""
-        now = self.clock()
-        key = (state.position, int(now * 10))
-        kept = self._snapshots.get(state.run_id)
-        if kept is None or kept[0] != key:
-            if len(self._snapshots) > _SNAPSHOTS_KEPT:
-                self._snapshots.clear()
-            data = b'{"run":%b}' % ascii_json(view(state, now))
-            kept = self._snapshots[state.run_id] = (key, sse.frame("snapshot", data))
-            self._frames += 1
-        return kept[1]
-
-
-def encode_event(recorded: Recorded, state: RunState, *, epoch: str, mode: Mode) -> Entry:
-    """The frame of an event that was just applied to ``state``, seen at the event's own time.
-
-    The same event always gives the same bytes, whether it is sent live or replayed from the log.
-    """
-    event = recorded.event
-    final = event.type in TERMINAL
-    run = change(state, event) if mode == "change" else view(state, parse_time(event.time))
-    data = b'{"event":%b,"run":%b%b}' % (
-        wire_form(event.position, recorded.body),
-        ascii_json(run),
-        b',"final":true' if final else b"",
-    )
-    frame = sse.frame(event.type, data, id=sse.event_id(epoch, event.position))
-    return Entry(event.position, event.run_id, event.type, frame, final)
+    def _time(self) -> float:
+        return asyncio.get_running_loop().time()

@@ -1,35 +1,50 @@
-"""One client's way along a stream: what it gets first, then the tail, at its own pace.
+"""One reader's way along a stream: what it gets first, then the tail, at its own pace.
 
-The client's own task does all the work, so that a slow reader waits in its own ``send`` and slows nobody.
-It owns a place in the shared tail and nothing else.
+Its own task does all that may wait, so that a slow reader waits in its own ``write`` and slows nobody. It
+owns a place in the shared tail and nothing else.
 """
 
 import asyncio
 import random
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from typing import Protocol
 
 from msgspec import Struct
 
 from progress_ledger.ledger.codec import ascii_json
+from progress_ledger.ledger.errors import Pruned
 from progress_ledger.ledger.log import EventLog, RunFilter
+from progress_ledger.projections import RunState, view
 
 from . import sse
-from .conflate import Pacing
-from .fanout import Client, Fanout, Mode, Topic
-from .replay import missed_by_filter, missed_by_run
+from .direct import Line
+from .fanout import Fanout, Topic
+from .framing import Mode
+from .reader import Reader
+from .replay import last_frame, missed_by_filter, missed_by_run
 from .resume import Decision, decide
 from .tail import Entry
 
-__all__ = ("Request", "Write", "follow", "retry_ms")
+__all__ = ("Outlet", "Request", "follow", "retell", "retry_ms")
 
-Write = Callable[[bytes], Awaitable[None]]
+_PIECE = 65_536
+_CHECK_SECONDS = 15.0
+_TOO_OLD = Decision("reset", "too_old", 0)
+_BEHIND = Decision("reset", "behind", 0)
 
-_CHUNK = 65_536
-"""Bytes handed to the server at a time: what a reader that stands still can make it hold."""
+
+class Outlet(Protocol):
+    """Where a stream's bytes go. ``line`` is the short way there, once it is known to hold."""
+
+    line: Line | None
+
+    async def write(self, chunk: bytes) -> None:
+        """Send ``chunk``; waits while the reader is slow."""
+        ...
 
 
 class Request(Struct, kw_only=True):
-    """What a client asked for. ``run_id`` is None on a stream of many runs."""
+    """What a reader asked for. ``run_id`` is None on a stream of many runs."""
 
     run_id: str | None
     where: RunFilter
@@ -37,7 +52,6 @@ class Request(Struct, kw_only=True):
     every: float | None
     last_event_id: str | None
     replay_limit: int
-    keep_alive: float
 
 
 def retry_ms() -> int:
@@ -49,97 +63,228 @@ async def follow(
     request: Request,
     fanout: Fanout,
     log: EventLog,
-    client: Client,
-    write: Write,
+    reader: Reader,
+    outlet: Outlet,
     *,
     valid: Callable[[], bool],
 ) -> None:
-    """Serve the stream until its run ends, the server stops, or the client leaves.
+    """Serve the stream until its run ends, the server stops, or the reader leaves.
 
-    ``valid`` says whether the client may still see it; when it no longer may, the stream ends.
+    ``valid`` says whether the reader may still see it; when it no longer may, the stream ends.
     Nothing is awaited between the caller's look at the projector and the first step here.
+    Raises Pruned and Unavailable.
     """
-    topic = fanout.join(request.where, request.mode, client)
+    topic = fanout.join(request.where, request.mode, request.every, reader)
     try:
-        await _Following(request, fanout, log, client, write, topic).run(valid)
+        await _Following(request, fanout, log, reader, outlet, topic).run(valid)
     finally:
-        fanout.leave(topic, client)
-        client.close()
+        fanout.leave(topic, reader)
+
+
+async def retell(
+    request: Request, fanout: Fanout, log: EventLog, state: RunState, outlet: Outlet, decision: Decision
+) -> None:
+    """The stream of a run that is over: what was missed, or its snapshot and terminal frame.
+
+    Raises Pruned and Unavailable.
+    """
+    entries: list[Entry] | None = None
+    if decision.status == "resumed":
+        entries = await missed_by_run(
+            log,
+            fanout.projector,
+            state,
+            after=decision.position,
+            through=state.position,
+            limit=request.replay_limit,
+            mode=request.mode,
+        )
+        if entries is None:
+            decision = _TOO_OLD
+    frames = [_hello(fanout, decision)]
+    if entries is None:
+        # Without an id: whoever is cut off here must still come back for the terminal frame.
+        snapshot = view(state, fanout.clock())
+        frames.append(sse.frame("snapshot", b'{"run":%b}' % ascii_json(snapshot)))
+        last = await last_frame(log, state, mode=request.mode)
+        entries = [] if last is None else [last]
+    frames.extend(entry.frame for entry in entries if request.every is None or entry.final)
+    await _write_all(outlet, frames)
 
 
 class _Following:
     def __init__(
-        self, request: Request, fanout: Fanout, log: EventLog, client: Client, write: Write, topic: Topic
+        self, request: Request, fanout: Fanout, log: EventLog, reader: Reader, outlet: Outlet, topic: Topic
     ) -> None:
         self.request = request
         self.fanout = fanout
         self.projector = fanout.projector
         self.log = log
-        self.client = client
+        self.reader = reader
+        self.outlet = outlet
         self.topic = topic
-        self.pacing = None if request.every is None else Pacing(request.every)
-        self.place = topic.tail.end
         self.ended = False
-        self._write = write
         self._time = asyncio.get_running_loop().time
+        reader.place = topic.tail.end
 
     async def run(self, valid: Callable[[], bool]) -> None:
         await self._begin()
-        while not self.ended and not self.client.gone and valid():
+        reader = self.reader
+        reader.line = self.outlet.line
+        while not self.ended and not reader.gone and valid():
             if await self._news():
                 continue
             if self.fanout.draining:
-                await self._write(sse.drain(retry_ms=retry_ms()))
+                await self.outlet.write(sse.drain(retry_ms=retry_ms()))
                 return
-            if self._time() >= self.client.due:
-                await self._send(sse.KEEP_ALIVE)
+            now = self._time()
+            if now >= reader.due:
+                if self._is_over():
+                    await self._reset(_BEHIND)
+                    continue
+                await self._write(sse.KEEP_ALIVE)
                 continue
-            await self._wait()
+            reader.check = now + _CHECK_SECONDS
+            await reader.wait()
 
     # ── the beginning ───────────────────────────────────────────────────────────────────────────────────
 
     async def _begin(self) -> None:
         decision = decide(self.request.last_event_id, epoch=self.fanout.epoch, head=self.projector.position)
         if decision.status == "resumed":
-            missed = await self._missed(decision.position)
-            if missed is not None:
-                await self._send(self._hello(decision) + self._replayed(missed))
+            if await self._resume(decision):
                 return
-            decision = Decision("reset", "too_old", 0)
-        await self._restart(decision)
+            decision = _TOO_OLD
+        await self._reset(decision)
 
-    async def _restart(self, decision: Decision) -> None:
-        # The snapshots and the place in the tail are taken at one moment: no await in between.
-        self.place = self.topic.tail.end
-        first = self._hello(decision) + b"".join(self._snapshots())
-        if self.pacing is not None:
-            self.pacing = Pacing(self.pacing.every)
-        if self.request.run_id is not None and self.topic.tail.final:
-            self.ended = True
-            since = self.topic.tail.since(self.place - 1)
-            if since:
-                first += since[-1].frame
-        for start in range(0, len(first), _CHUNK):
-            await self._send(first[start : start + _CHUNK])
+    async def _resume(self, decision: Decision) -> bool:
+        # From memory when the tail reaches back far enough, else from the log up to where the tail goes on.
+        tail = self.topic.tail
+        through = self.projector.position
+        place = tail.place_after(decision.position)
+        missed: Sequence[Entry] | None = None
+        if place is not None:
+            missed = tail.since(place)
+            if missed is None or sum(entry.counts for entry in missed) > self.request.replay_limit:
+                return False
+            if self.request.every is None:
+                self.reader.place = place
+                await self._write(_hello(self.fanout, decision))
+                return True
+        elif (missed := await self._missed(decision.position, through)) is None:
+            return False
+        if self.request.every is not None:
+            await self._write_all(_hello(self.fanout, decision), self._conflated(missed))
+            return True
+        place = tail.place_after(through)
+        if place is None:
+            return False
+        self.reader.place = place
+        await self._write_all(_hello(self.fanout, decision), [entry.frame for entry in missed])
+        self.ended = self.reader.alone and bool(missed) and missed[-1].final
+        return True
 
-    def _hello(self, decision: Decision) -> bytes:
-        return sse.hello(
-            status=decision.status,
-            reason=decision.reason,
-            epoch=self.fanout.epoch,
-            head=self.projector.position,
-            retry_ms=retry_ms(),
+    async def _missed(self, after: int, through: int) -> list[Entry] | None:
+        if self.request.run_id is None:
+            return await missed_by_filter(
+                self.log,
+                self.projector,
+                self.request.where,
+                after=after,
+                through=through,
+                limit=self.request.replay_limit,
+                mode=self.request.mode,
+            )
+        state = self.projector.peek(self.request.run_id)
+        if state is None:
+            return None
+        return await missed_by_run(
+            self.log,
+            self.projector,
+            state,
+            after=after,
+            through=through,
+            limit=self.request.replay_limit,
+            mode=self.request.mode,
         )
+
+    def _conflated(self, missed: Iterable[Entry]) -> list[bytes]:
+        # One frame for each run that changed: its terminal frame, or the newest snapshot. No await in here,
+        # so that the place in the tail, the snapshots and the id at the end are of one moment.
+        tail = self.topic.tail
+        place = self.reader.place
+        later = tail.since(place) or ()
+        self.reader.place = tail.end
+        last = {entry.run_id: entry for entry in (*missed, *later)}
+        if self.topic.conflation is not None:
+            for run_id in self.topic.conflation.withheld:
+                last.setdefault(run_id, Entry(0, run_id, b""))
+        frames: list[bytes] = []
+        final: list[bytes] = []
+        for entry in last.values():
+            state = self.projector.peek(entry.run_id)
+            if entry.final:
+                final.append(entry.frame)
+            elif state is not None:
+                frames.append(self.fanout.snapshot_frame(state))
+        self.ended = self.reader.alone and bool(final)
+        if final:
+            return [*frames, *(sse.without_id(frame) for frame in final[:-1]), final[-1]]
+        if frames:
+            frames[-1] = sse.with_id(frames[-1], sse.event_id(self.fanout.epoch, self._taken_at()))
+        return frames
+
+    async def _reset(self, decision: Decision) -> None:
+        if self._is_over():
+            await self._conclude(decision)
+            return
+        hello = _hello(self.fanout, decision)
+        if decision.reason == "behind" and not self.reader.alone:
+            # Its runs that ended meanwhile are in no snapshot: what became of them is told all the same.
+            await self._write(hello)
+            hello = b""
+            since = self.reader.place
+            while ended := self.topic.ended_since(since):
+                since = self.topic.tail.end
+                await self._tell_ends(ended)
+        # The snapshots and the place in the tail are taken at one moment: no await in between.
+        self.reader.place = self.topic.tail.end
+        await self._write_all(hello, self._snapshots())
+
+    def _is_over(self) -> bool:
+        if self.request.run_id is None:
+            return False
+        state = self.projector.peek(self.request.run_id)
+        return state is None or state.finished_at is not None
+
+    async def _conclude(self, decision: Decision) -> None:
+        # The run ended, and maybe long ago, while its reader stood still.
+        self.ended = True
+        assert self.request.run_id is not None
+        state = await self.projector.state(self.request.run_id)
+        if state is not None:
+            await retell(self.request, self.fanout, self.log, state, self.outlet, decision)
+
+    async def _tell_ends(self, run_ids: Sequence[str]) -> None:
+        for start in range(0, len(run_ids), 64):
+            states = await self.projector.states(run_ids[start : start + 64])
+            frames: list[bytes] = []
+            for state in states.values():
+                try:
+                    last = await last_frame(self.log, state, mode="full")
+                except Pruned:
+                    continue
+                if last is not None:
+                    # Without an id: from there the snapshots that follow could be missed.
+                    frames.append(sse.without_id(last.frame))
+            await self._write_all(b"", frames)
 
     def _snapshots(self) -> list[bytes]:
         epoch = self.fanout.epoch
         if self.request.run_id is not None:
             state = self.projector.peek(self.request.run_id)
-            if state is None:
-                return []
+            assert state is not None
             frame = self.fanout.snapshot_frame(state)
-            if state.finished_at is not None:
-                return [frame]
             return [sse.with_id(frame, sse.event_id(epoch, state.position))]
         states = [state for state in self.projector.active() if self.request.where.matches(state)]
         frames = [self.fanout.snapshot_frame(state) for state in states]
@@ -147,125 +292,54 @@ class _Following:
         frames.append(sse.frame("live", data, id=sse.event_id(epoch, self.projector.position)))
         return frames
 
-    async def _missed(self, position: int) -> list[Entry] | None:
-        # From memory when the tail reaches back far enough, else from the log up to where the tail begins.
-        tail = self.topic.tail
-        place = tail.place_after(position)
-        if place is not None:
-            entries = tail.since(place) or []
-            self.place = tail.end
-            return entries if len(entries) <= self.request.replay_limit else None
-        through = self.projector.position
-        if self.request.run_id is None:
-            entries_or_none = await missed_by_filter(
-                self.log,
-                self.projector,
-                self.request.where,
-                after=position,
-                through=through,
-                limit=self.request.replay_limit,
-                mode=self.request.mode,
-            )
-        else:
-            state = self.projector.peek(self.request.run_id)
-            if state is None:
-                return None
-            entries_or_none = await missed_by_run(
-                self.log,
-                self.projector,
-                state,
-                after=position,
-                through=through,
-                limit=self.request.replay_limit,
-                mode=self.request.mode,
-            )
-        place = tail.place_after(through)
-        if entries_or_none is None or place is None:
-            return None
-        self.place = place
-        return entries_or_none
-
-    def _replayed(self, entries: Sequence[Entry]) -> bytes:
-        if self.pacing is None:
-            self.ended = self.request.run_id is not None and bool(entries) and entries[-1].final
-            return b"".join(entry.frame for entry in entries)
-        # One frame for each run that changed: its terminal frame, or the newest snapshot.
-        last = {entry.run_id: entry for entry in entries}
-        ended = [entry for entry in last.values() if entry.final]
-        for run_id in last:
-            self.pacing.news(run_id)
-        return self._paced_frames(ended)
+    def _taken_at(self) -> int:
+        state = None if self.request.run_id is None else self.projector.peek(self.request.run_id)
+        return self.projector.position if state is None else state.position
 
     # ── the tail ────────────────────────────────────────────────────────────────────────────────────────
 
     async def _news(self) -> bool:
-        if self.pacing is not None:
-            return await self._paced_news()
-        piece = self.topic.tail.joined_since(self.place, max_bytes=_CHUNK) if self._behind_end() else (b"", 0)
+        reader = self.reader
+        tail = self.topic.tail
+        piece = tail.piece(reader.place)
         if piece is None:
-            await self._restart(Decision("reset", "behind", 0))
+            await self._reset(_BEHIND)
             return True
-        chunk, place = piece
-        if not chunk:
+        if not piece.data:
             return False
-        self.place = place
-        self.ended = (
-            self.request.run_id is not None and place == self.topic.tail.end and self.topic.tail.final
-        )
-        await self._send(chunk)
+        reader.place = piece.after
+        self.ended = reader.alone and piece.after == tail.end and tail.final
+        await self._write(piece.data)
         return True
 
-    def _behind_end(self) -> bool:
-        return self.place < self.topic.tail.end
+    async def _write(self, chunk: bytes) -> None:
+        await self.outlet.write(chunk)
+        self.reader.due = self._time() + self.fanout.keep_alive
 
-    async def _paced_news(self) -> bool:
-        assert self.pacing is not None
-        entries = self.topic.tail.since(self.place)
-        if entries is None:
-            await self._restart(Decision("reset", "behind", 0))
-            return True
-        self.place = self.topic.tail.end
-        urgent: list[Entry] = []
-        for entry in entries:
-            if entry.frame:
-                urgent.append(entry)
-            else:
-                self.pacing.news(entry.run_id)
-        frames = self._paced_frames(urgent)
-        if not frames:
-            return False
-        await self._send(frames)
-        return True
+    async def _write_all(self, hello: bytes, frames: Iterable[bytes]) -> None:
+        await _write_all(self.outlet, [hello, *frames])
+        self.reader.due = self._time() + self.fanout.keep_alive
 
-    def _paced_frames(self, urgent: Sequence[Entry]) -> bytes:
-        assert self.pacing is not None
-        now = self._time()
-        frames: list[bytes] = []
-        for entry in urgent:
-            frames.append(sse.without_id(entry.frame))
-            if entry.final:
-                self.pacing.ended(entry.run_id)
-                self.ended = self.request.run_id is not None
-            else:
-                self.pacing.shown(entry.run_id, now)
-        for run_id in self.pacing.due(now):
-            state = self.projector.peek(run_id)
-            self.pacing.shown(run_id, now)
-            if state is not None:
-                frames.append(self.fanout.snapshot_frame(state))
-        if frames and not self.pacing.withholds:
-            # All that happened up to here has been shown: this is a place to come back to.
-            frames[-1] = sse.with_id(frames[-1], sse.event_id(self.fanout.epoch, self.projector.position))
-        return b"".join(frames)
 
-    async def _wait(self) -> None:
-        until = None
-        if self.pacing is not None:
-            now = self._time()
-            soon = self.pacing.next_due(now)
-            until = None if soon is None else now + soon
-        await self.client.wait(until=until)
+def _hello(fanout: Fanout, decision: Decision) -> bytes:
+    return sse.hello(
+        status=decision.status,
+        reason=decision.reason,
+        epoch=fanout.epoch,
+        head=fanout.projector.position,
+        retry_ms=retry_ms(),
+    )
 
-    async def _send(self, chunk: bytes) -> None:
-        await self._write(chunk)
-        self.client.due = self._time() + self.request.keep_alive
+
+async def _write_all(outlet: Outlet, frames: Iterable[bytes]) -> None:
+    # In pieces: what a reader that stands still can make the server hold stays small.
+    piece: list[bytes] = []
+    size = 0
+    for frame in frames:
+        if piece and size + len(frame) > _PIECE:
+            await outlet.write(b"".join(piece))
+            piece, size = [], 0
+        piece.append(frame)
+        size += len(frame)
+    if size:
+        await outlet.write(b"".join(piece))

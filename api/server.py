@@ -28,6 +28,7 @@ from progress_ledger.ledger.sqlite_file import Durability
 from progress_ledger.projections.projector import Projector
 
 from .app import create_app
+from .direct import Direct
 from .drain import Drain
 from .guard import is_loopback
 from .problems import problem
@@ -86,7 +87,7 @@ async def serve_app(
     ``listening`` is called once requests are answered. Sets no signal handlers.
     """
     config = uvicorn.Config(
-        _Cut(app),
+        _Cut(Direct(app)),
         http="httptools",
         ws="none",
         lifespan="off",

@@ -11,19 +11,19 @@ from starlette.datastructures import QueryParams
 from starlette.routing import Route
 from starlette.types import Message, Receive, Scope, Send
 
-from progress_ledger.ledger.codec import ascii_json
 from progress_ledger.ledger.door import check_run_id
 from progress_ledger.ledger.errors import InvalidRun, Pruned, RunNotFound, Unavailable
 from progress_ledger.ledger.log import RunFilter
-from progress_ledger.projections import RunState, view
 
 from . import sse
+from .access import access_of
 from .conflate import parse_every
-from .fanout import Client, Fanout, FanoutStatistics, Mode
+from .direct import Line, line_of
+from .fanout import Fanout, FanoutStatistics
 from .filters import run_filter
-from .following import Request, follow, retry_ms
+from .following import Request, follow, retell, retry_ms
 from .problems import Refusal, problem_of
-from .replay import missed_by_run
+from .reader import Reader
 from .resume import decide
 from .service import Service
 
@@ -32,13 +32,17 @@ __all__ = ("StreamSettings", "Streams")
 
 class StreamSettings(Struct, kw_only=True, frozen=True):
     """``replay_limit``: how many missed events are replayed before a snapshot takes their place.
-    ``max_streams``: beyond it clients are told ``busy``.
+    ``max_streams``: beyond it readers are told ``busy``.
     ``keep_alive``: seconds of silence before a sign of life.
+    ``patience``: seconds to wait for a log that is being caught up with before a reader is told ``busy``.
+    ``tail_bytes``: memory for the newest frames of all streams together, about.
     """
 
     replay_limit: int = 1_000
     max_streams: int = 10_000
     keep_alive: float = 15.0
+    patience: float = 2.0
+    tail_bytes: int = 64_000_000
 
 
 class Streams:
@@ -53,6 +57,8 @@ class Streams:
             epoch=service.ledger.epoch,
             clock=service.ledger.clock,
             tail_frames=max(2_048, settings.replay_limit),
+            tail_bytes=settings.tail_bytes,
+            keep_alive=settings.keep_alive,
         )
         service.projector.follow(self._fanout)
         service.drain.listen(self._fanout.drain)
@@ -79,143 +85,95 @@ class Streams:
             raise RunNotFound(run_id) from None
         request = self._request(scope, query, run_id, RunFilter(run_ids=frozenset((run_id,))))
         body = _Body(scope, receive, send)
-        try:
+        with anyio.fail_after(self._settings.patience):
             state = await self._service.projector.state(run_id)
-        except Unavailable:
-            await body.only(sse.busy(reason="not_ready", retry_ms=retry_ms()))
-            return
-        if state is None or not may_see(scope, state):
+        if state is None or not access_of(scope).sees(state.kind):
             raise RunNotFound(run_id)
-        if state.finished_at is not None:
-            await self._over(request, state, body)
+        if state.finished_at is None:
+            await self._serve(request, body)
             return
-        await self._follow(request, body)
+        head = await self._service.ledger.log.run(run_id)
+        if head is not None and head.pruned is not None:
+            raise Pruned(run_id, head.pruned or None)
+        decision = decide(
+            request.last_event_id, epoch=self._fanout.epoch, head=self._service.projector.position
+        )
+        if decision.status == "resumed" and decision.position >= state.position:
+            await body.nothing()
+        elif body.head_only:
+            await body.only(b"")
+        else:
+            await retell(request, self._fanout, self._service.ledger.log, state, body, decision)
+            await body.end()
 
     async def many(self, scope: Scope, receive: Receive, send: Send) -> None:
         """The stream of all runs that match the filters."""
         query = QueryParams(scope["query_string"])
-        request = self._request(scope, query, None, run_filter(query))
-        body = _Body(scope, receive, send)
-        try:
+        request = self._request(scope, query, None, access_of(scope).narrowed(run_filter(query)))
+        with anyio.fail_after(self._settings.patience):
             await self._service.projector.caught_up()
-        except Unavailable:
-            await body.only(sse.busy(reason="not_ready", retry_ms=retry_ms()))
-            return
-        await self._follow(request, body)
+        await self._serve(request, _Body(scope, receive, send))
 
     def _request(self, scope: Scope, query: QueryParams, run_id: str | None, where: RunFilter) -> Request:
-        every = query.get("every")
         fields = query.get("fields")
         if fields not in (None, "changed", "full"):
-            raise Refusal(400, "malformed", f"fields {fields!r} is not understood; use full.", field="fields")
-        mode: Mode = "change" if fields != "full" else "full"
+            raise Refusal(
+                400, "malformed", f"fields {fields[:40]!r} is not understood; use full.", field="fields"
+            )
+        every = query.get("every")
         interval = None
         if every is not None:
-            mode = "paced"
             try:
                 interval = parse_every(every)
             except ValueError:
-                detail = f"every {every!r} is not understood; use a duration such as 250ms or 2s."
+                detail = f"every {every[:40]!r} is not understood; use 100ms to 60s, as in 250ms."
                 raise Refusal(400, "malformed", detail, field="every") from None
         header = next((value for name, value in scope["headers"] if name == b"last-event-id"), b"")
         return Request(
             run_id=run_id,
             where=where,
-            mode=mode,
+            mode="full" if fields == "full" or interval is not None else "change",
             every=interval,
             last_event_id=header.decode("latin-1") or query.get("last_event_id") or query.get("lastEventId"),
             replay_limit=self._settings.replay_limit,
-            keep_alive=self._settings.keep_alive,
         )
-
-    async def _follow(self, request: Request, body: "_Body") -> None:
-        if body.head_only:
-            await body.only(b"")
-        elif self._fanout.draining or self._open >= self._settings.max_streams:
-            reason = "stopping" if self._fanout.draining else "too_many_streams"
-            await body.only(sse.busy(reason=reason, retry_ms=retry_ms()))
-        else:
-            self._open += 1
-            try:
-                await self._serve(request, body)
-            finally:
-                self._open -= 1
 
     async def _serve(self, request: Request, body: "_Body") -> None:
-        client = Client()
-        # No await between the look at the projector and the first step of follow().
-        following = follow(
-            request, self._fanout, self._service.ledger.log, client, body.write, valid=validity(body.scope)
-        )
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(body.watch, client)
-            await following
-            tasks.cancel_scope.cancel()
-        await body.end()
-
-    async def _over(self, request: Request, state: RunState, body: "_Body") -> None:
-        # A run that is over: what is left to say is known, and then the response ends.
-        log = self._service.ledger.log
-        fanout = self._fanout
-        head = await log.run(state.run_id)
-        if head is not None and head.pruned is not None:
-            raise Pruned(state.run_id, head.pruned or None)
-        decision = decide(request.last_event_id, epoch=fanout.epoch, head=self._service.projector.position)
-        if decision.status == "resumed" and decision.position >= state.position:
-            await body.nothing()
+        # No await between the caller's look at the projector and the first step of follow().
+        if body.head_only:
+            await body.only(b"")
             return
-        entries = None
-        if decision.status == "resumed":
-            entries = await missed_by_run(
-                log,
-                self._service.projector,
-                state,
-                after=decision.position,
-                through=state.position,
-                limit=request.replay_limit,
-                mode=request.mode,
-            )
-            if entries is None:
-                decision = decision._replace(status="reset", reason="too_old")
-        frames = [
-            sse.hello(
-                status=decision.status,
-                reason=decision.reason,
-                epoch=fanout.epoch,
-                head=self._service.projector.position,
-                retry_ms=retry_ms(),
-            )
-        ]
-        if entries is None:
-            snapshot = view(state, self._service.ledger.clock())
-            frames.append(sse.frame("snapshot", b'{"run":%b}' % ascii_json(snapshot)))
-            entries = await missed_by_run(
-                log,
-                self._service.projector,
-                state,
-                after=state.position - 1,
-                through=state.position,
-                limit=1,
-                mode=request.mode,
-            )
-        frames.extend(entry.frame for entry in entries or () if request.every is None or entry.final)
-        await body.only(b"".join(frames))
+        if self._fanout.draining or self._open >= self._settings.max_streams:
+            await body.only(_busy("stopping" if self._fanout.draining else "too_many_streams"))
+            return
+        log = self._service.ledger.log
+        access, tokens = access_of(body.scope), self._service.tokens
+
+        def valid() -> bool:
+            return tokens is None or tokens.still(access)
+
+        reader = Reader(alone=request.run_id is not None)
+        refused: Unavailable | Pruned | None = None
+        self._open += 1
+        try:
+            async with anyio.create_task_group() as tasks:
+                tasks.start_soon(body.watch, reader)
+                try:
+                    await follow(request, self._fanout, log, reader, body, valid=valid)
+                except (Unavailable, Pruned) as error:
+                    refused = error
+                tasks.cancel_scope.cancel()
+        finally:
+            self._open -= 1
+        if refused is not None and not body.begun:
+            raise refused
+        # Cut short in the middle by trouble with the log, too: the reader comes back with its cursor.
+        if not reader.gone:
+            await body.end()
 
 
-def may_see(scope: Scope, state: RunState) -> bool:
-    """Whether the caller may know of the run."""
-    kinds = visible_kinds(scope)
-    return kinds is None or state.kind in kinds
-
-
-def visible_kinds(scope: Scope) -> frozenset[str] | None:
-    """The kinds the caller may know of; None when all."""
-    return None
-
-
-def validity(scope: Scope) -> Callable[[], bool]:
-    """Whether the caller may go on following, asked again and again."""
-    return lambda: True
+def _busy(reason: str) -> bytes:
+    return sse.busy(reason=reason, retry_ms=retry_ms())
 
 
 class _Endpoint:
@@ -230,7 +188,10 @@ class _Endpoint:
             return
         try:
             await self._serve(scope, receive, send)
-        except (RunNotFound, Pruned, Refusal, Unavailable) as error:
+        except (Unavailable, TimeoutError):
+            # Trouble that passes, before anything was sent. A 5xx would end a browser's EventSource for good.
+            await _Body(scope, receive, send).only(_busy("not_ready"))
+        except (RunNotFound, Pruned, Refusal) as error:
             await problem_of(error)(scope, receive, send)
 
 
@@ -240,14 +201,19 @@ class _Body:
     def __init__(self, scope: Scope, receive: Receive, send: Send) -> None:
         self.scope = scope
         self.head_only = scope["method"] == "HEAD"
+        self.begun = False
+        self.line: Line | None = None
         self._receive = receive
         self._send = send
-        self._begun = False
 
     async def write(self, chunk: bytes) -> None:
         """Send the head when that is due, and ``chunk``. Waits while the reader is slow."""
+        first = not self.begun
         await self._begin()
         await self._send({"type": "http.response.body", "body": chunk, "more_body": True})
+        if first:
+            line = line_of(self.scope)
+            self.line = line if line is not None and line.proven(chunk) else None
 
     async def end(self) -> None:
         """A clean end: a body that is cut off keeps some clients from coming back."""
@@ -267,14 +233,14 @@ class _Body:
         await self._send({"type": "http.response.start", "status": 204, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
 
-    async def watch(self, client: Client) -> None:
+    async def watch(self, reader: Reader) -> None:
         """Notice that the other side is gone, also while nothing is sent."""
         message: Message = {"type": ""}
         while message["type"] != "http.disconnect":
             message = await self._receive()
-        client.leave()
+        reader.leave()
 
     async def _begin(self) -> None:
-        if not self._begun:
-            self._begun = True
+        if not self.begun:
+            self.begun = True
             await self._send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})

@@ -1,23 +1,48 @@
-"""The newest frames of one stream, shared by all its clients.
+"""The newest frames of one stream, shared by all its readers.
 
-A client owns nothing but a place in the tail. Who falls off its old end has fallen behind and is given
+A reader owns nothing but a place in the tail. Who falls off its old end has fallen behind and is given
 a snapshot, like one who comes back with a cursor that is too old.
 """
 
 from collections import deque
+from itertools import islice
 from typing import NamedTuple
 
-__all__ = ("Entry", "Tail")
+__all__ = ("Entry", "Piece", "Tail")
+
+_PIECE = 65_536
+"""Bytes handed to a server at a time: what a reader that stands still can make it hold."""
 
 
 class Entry(NamedTuple):
-    """A frame as sent: the event's ``position`` (that of the event before it when it is no event itself)."""
+    """A frame as sent. ``position`` is that of the event, or of the newest event before what is none.
+
+    ``counts`` is False for a frame that says nothing durable; ``final`` is a run's last frame.
+    """
 
     position: int
     run_id: str
-    type: str
     frame: bytes
-    final: bool
+    final: bool = False
+    counts: bool = True
+
+
+class Piece:
+    """Frames joined to be sent at once, and the place after them. One is made for all readers at a place."""
+
+    __slots__ = ("_chunk", "after", "data")
+
+    def __init__(self, data: bytes, after: int) -> None:
+        self.data = data
+        self.after = after
+        self._chunk: bytes | None = None
+
+    @property
+    def chunk(self) -> bytes:
+        """The same as a chunk of HTTP/1.1's chunked encoding, made once. Not for an empty piece."""
+        if self._chunk is None:
+            self._chunk = b"%x\r\n%b\r\n" % (len(self.data), self.data)
+        return self._chunk
 
 
 class Tail:
@@ -34,34 +59,40 @@ class Tail:
         self._bytes = 0
         self._max_frames = max_frames
         self._max_bytes = max_bytes
-        self._joined = (-1, -1, 0, b"")
+        self._piece_at = (-1, -1)
+        self._piece = Piece(b"", 0)
 
     @property
     def end(self) -> int:
         """The place after the newest frame."""
         return self._first + len(self._entries)
 
+    @property
+    def final(self) -> bool:
+        """Whether the newest frame is a run's last one."""
+        return bool(self._entries) and self._entries[-1].final
+
     def append(self, entry: Entry) -> None:
         """Add the newest frame; positions never go down."""
         self._entries.append(entry)
         self._bytes += len(entry.frame)
-        while len(self._entries) > self._max_frames or (
-            self._bytes > self._max_bytes and len(self._entries) > 1
-        ):
-            dropped = self._entries.popleft()
-            self._first += 1
-            self._bytes -= len(dropped.frame)
-            self.floor = dropped.position
+        if len(self._entries) > self._max_frames or self._bytes > self._max_bytes:
+            self._trim()
+
+    def narrow(self, max_bytes: int) -> None:
+        """Hold about ``max_bytes`` from now on. The newest frame always stays."""
+        self._max_bytes = max_bytes
+        self._trim()
 
     def lose(self, position: int) -> None:
-        """Forget every frame up to ``position``: all clients have fallen behind."""
+        """Forget every frame up to ``position``: all readers have fallen behind."""
         self._first = self.end + 1
         self._entries.clear()
         self._bytes = 0
         self.floor = position
 
     def place_after(self, position: int) -> int | None:
-        """The place of the first frame after ``position``; None when older frames are gone."""
+        """The place of the first frame after ``position``; None when events after it are gone."""
         if position < self.floor:
             return None
         place = self.end
@@ -75,37 +106,37 @@ class Tail:
         """The frames from ``place`` on; None when some of them are gone."""
         if place < self._first:
             return None
-        missing = place - self._first
-        if missing >= len(self._entries):
-            return []
-        if missing == len(self._entries) - 1:
-            return [self._entries[-1]]
-        return list(self._entries)[missing:]
+        return list(islice(self._entries, place - self._first, None))
 
-    def joined_since(self, place: int, *, max_bytes: int) -> tuple[bytes, int] | None:
-        """The same as one piece of bytes, joined once for all clients at that place, and the place after it.
+    def piece(self, place: int) -> Piece | None:
+        """What to send to a reader at ``place``, empty when there is nothing new; None when it fell behind.
 
-        A piece ends before ``max_bytes`` unless its first frame alone is longer.
+        A piece ends before 64 KiB unless its first frame alone is longer.
         """
-        start, end, after, joined = self._joined
-        if (start, end) == (place, self.end):
-            return joined, after
-        entries = self.since(place)
-        if entries is None:
+        end = self._first + len(self._entries)
+        if self._piece_at == (place, end):
+            return self._piece
+        if place < self._first:
             return None
-        size = 0
-        frames: list[bytes] = []
-        for entry in entries:
-            size += len(entry.frame)
-            if frames and size > max_bytes:
-                break
-            frames.append(entry.frame)
-        joined = frames[0] if len(frames) == 1 else b"".join(frames)
-        after = place + len(frames)
-        self._joined = (place, self.end, after, joined)
-        return joined, after
+        if place == end - 1:
+            piece = Piece(self._entries[-1].frame, end)
+        else:
+            size = 0
+            frames: list[bytes] = []
+            for entry in islice(self._entries, place - self._first, None):
+                size += len(entry.frame)
+                if frames and size > _PIECE:
+                    break
+                frames.append(entry.frame)
+            piece = Piece(b"".join(frames), place + len(frames))
+        self._piece_at = (place, end)
+        self._piece = piece
+        return piece
 
-    @property
-    def final(self) -> bool:
-        """Whether the newest frame is a terminal one."""
-        return bool(self._entries) and self._entries[-1].final
+    def _trim(self) -> None:
+        entries = self._entries
+        while len(entries) > 1 and (len(entries) > self._max_frames or self._bytes > self._max_bytes):
+            dropped = entries.popleft()
+            self._first += 1
+            self._bytes -= len(dropped.frame)
+            self.floor = max(self.floor, dropped.position)

@@ -1,0 +1,51 @@
+"""One reader of a stream: where it is in the tail, and what it waits for."""
+
+import asyncio
+
+from .direct import Line
+
+__all__ = ("Reader",)
+
+
+class Reader:
+    """Woken by news, a sign of life that is due, the server's stop, or the other side's leaving.
+
+    ``place`` is where it is in its topic's tail and ``alone`` whether its stream ends with a run. ``due`` is
+    the loop's time at which it owes a sign of life, ``check`` that at which it is looked at in any case.
+    While it waits, whoever has news may write them to its ``line`` and move its place.
+    """
+
+    __slots__ = ("_waiter", "alone", "check", "due", "gone", "line", "place")
+
+    def __init__(self, *, alone: bool) -> None:
+        self.alone = alone
+        self.place = 0
+        self.line: Line | None = None
+        self.due = 0.0
+        self.check = 0.0
+        self.gone = False
+        self._waiter: asyncio.Future[None] | None = None
+
+    @property
+    def waiting(self) -> bool:
+        """Whether it has sent all there was and nobody has woken it yet."""
+        return self._waiter is not None and not self._waiter.done()
+
+    def wake(self) -> None:
+        """Let :meth:`wait` return."""
+        waiter = self._waiter
+        if waiter is not None and not waiter.done():
+            waiter.set_result(None)
+
+    def leave(self) -> None:
+        """The other side is gone."""
+        self.gone = True
+        self.wake()
+
+    async def wait(self) -> None:
+        """Until woken. Nothing may be awaited between looking for news and this call."""
+        self._waiter = asyncio.get_running_loop().create_future()
+        try:
+            await self._waiter
+        finally:
+            self._waiter = None
