@@ -110,20 +110,19 @@ class _Bar(tqdm):  # type: ignore[misc]  # tqdm ships no types
     monitor_interval = 0
     shown: float | None = None
 
-    def display(self, *_: Any, **__: Any) -> bool:
+    def display(self, *_: Any, **__: Any) -> None:
         seen = self.format_dict
         rate, elapsed = seen["rate"], seen["elapsed"]
         if rate is None and elapsed:  # what format_meter does before there is an average
             rate = (seen["n"] - seen["initial"]) / elapsed
         self.shown = (seen["total"] - seen["n"]) / rate if rate and seen["total"] else None
-        return True
 
 
 def tqdm_bar(trace: Trace) -> list[Answer]:
     """tqdm with its defaults."""
     clock = [0.0]
     bar = _Bar(total=_counts(trace, 0)[1], file=io.StringIO())
-    bar._time = lambda: clock[0]  # noqa: SLF001  # the one way to show it another clock
+    setattr(bar, "_time", lambda: clock[0])  # noqa: B010  # the one way to show it another clock
     bar.start_t = bar.last_print_t = 0.0
     answers: list[Answer] = []
     at = 0
