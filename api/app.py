@@ -13,7 +13,7 @@ from progress_ledger.ledger.errors import LedgerError, SlotTaken
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector
 
-from . import auth, badge, health, ingest, kinds, listing, log_routes, pages, run_events, runs
+from . import auth, badge, health, ingest, kinds, listing, log_routes, openapi, pages, run_events, runs
 from .access import access_of
 from .auth import Authentication
 from .drain import Drain
@@ -55,6 +55,7 @@ def create_app(
             *auth.routes(tokens),
             *log_routes.routes(service),
             *badge.routes(service),
+            *openapi.routes(),
             *pages.routes(),
         ],
         middleware=[

@@ -12,11 +12,22 @@ from progress_ledger.ledger.log import RunFilter
 
 from .problems import Refusal
 
-__all__ = ("Listing", "Order", "listing_of", "make_cursor", "number_of", "read_cursor", "run_filter")
+__all__ = (
+    "Listing",
+    "Order",
+    "STATUSES",
+    "listing_of",
+    "make_cursor",
+    "number_of",
+    "read_cursor",
+    "run_filter",
+)
 
 Order: TypeAlias = Literal["created", "-created"]
 
-_STATUSES = ACTIVE | TERMINAL
+STATUSES = ACTIVE | TERMINAL
+"""Every status a run can have."""
+
 _ORDERS: dict[str, Order] = {"created": "created", "-created": "-created"}
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -62,8 +73,8 @@ def listing_of(query: QueryParams) -> Listing:
     where = run_filter(query)
     statuses = _list(query.getlist("status"))
     for status in statuses:
-        if status not in _STATUSES:
-            raise _wrong("status", status, f"use {', '.join(sorted(_STATUSES))}")
+        if status not in STATUSES:
+            raise _wrong("status", status, f"use {', '.join(sorted(STATUSES))}")
     if statuses:
         where = replace(where, statuses=frozenset(statuses))
     sort = query.get("sort", "-created")

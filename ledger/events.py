@@ -5,7 +5,7 @@ stored bytes. What enters the log is checked by :mod:`.door` against the same fi
 """
 
 import builtins
-from typing import Annotated, ClassVar, Literal
+from typing import Annotated, Any, ClassVar, Literal
 
 from msgspec import UNSET, Meta, Struct, UnsetType
 
@@ -204,7 +204,7 @@ class Completed(Payload, kw_only=True, omit_defaults=True):
     type: ClassVar[str] = "completed"
 
     message: str | None = None
-    result: object = None
+    result: Any = None
 
 
 class Failed(Payload, kw_only=True, omit_defaults=True):

@@ -1,6 +1,6 @@
 """What a run looks like from outside: the snapshot, its stages, and what changed in it."""
 
-from typing import Literal
+from typing import Any, Literal
 
 from msgspec import UNSET, Struct, UnsetType
 
@@ -52,7 +52,7 @@ class Snapshot(Struct, kw_only=True):
     counts: dict[str, int]
     message: str | None
     error: str | None
-    result: object
+    result: Any
     rate: float | None
     eta_seconds: float | None
     eta_low: float | None
@@ -105,7 +105,7 @@ class Change(Struct, kw_only=True, omit_defaults=True):
     counts: dict[str, int] | UnsetType = UNSET
     message: str | None | UnsetType = UNSET
     error: str | None | UnsetType = UNSET
-    result: object | UnsetType = UNSET
+    result: Any = UNSET
     started_at: str | None | UnsetType = UNSET
     finished_at: str | None | UnsetType = UNSET
     cancel_requested: bool | UnsetType = UNSET
