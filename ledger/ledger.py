@@ -2,10 +2,9 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Coroutine, Mapping, Sequence
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any
 
 import anyio
 from anyio.abc import TaskGroup
@@ -13,13 +12,12 @@ from anyio.abc import TaskGroup
 from . import codec
 from .door import Draft, check_run_id, draft_event, draft_run
 from .errors import InvalidEvent, LedgerError, Pruned
-from .events import CancelRequested, Payload, RunSpec, Stage
+from .events import CancelRequested, Payload, RunSpec
 from .ids import new_run_id
 from .log import Accepted, Append, EventLog
 from .memory import MemoryLog
-from .options import DEFAULT_LEASE
 from .owner import default_name
-from .run import Run, run
+from .reporting import Reporting
 from .sink import Created, News
 from .sqlite import SQLiteLog
 from .sqlite_file import Durability
@@ -59,7 +57,7 @@ async def open_log(
         yield log
 
 
-class Ledger:
+class Ledger(Reporting):
     """An open ledger: append events, read them back, report a job as a run.
 
     One task writes for all; everything here may be called from any task of the event loop that opened it.
@@ -75,8 +73,7 @@ class Ledger:
         self.owner = owner
         self.clock = clock
         self._writer = writer
-        self._tasks = tasks
-        self._watch = Watch(self, self.start)
+        self._watch = Watch(self, tasks.start_soon)
         self._looked_at = -1
 
     @classmethod
@@ -183,66 +180,6 @@ class Ledger:
             check_run_id(request.run_id)
         return await self._writer.append(requests)
 
-    def run(
-        self,
-        kind: str,
-        *,
-        run_id: str | None = None,
-        scope: str | None = None,
-        title: str | None = None,
-        total: int | None = None,
-        unit: str | None = None,
-        stages: Sequence[str | Stage | Mapping[str, Any]] = (),
-        labels: Mapping[str, str] | None = None,
-        slot: str | None = None,
-        owner: str | None = None,
-        lease_seconds: float | None = DEFAULT_LEASE,
-        stall_seconds: float | None = None,
-        parent: str | None = None,
-        retry_of: str | None = None,
-        attach: bool = False,
-        queued: bool = False,
-        strict: bool = False,
-        raise_on_cancel: bool = False,
-        interval: float = 0.25,
-        patience: float = 5.0,
-    ) -> AbstractAsyncContextManager[Run]:
-        """Report a job: ``async with ledger.run("backup", total=9) as run``.
-
-        Entering creates the run, durably; leaving ends it: ``completed``, on an exception ``failed`` (the
-        exception goes on), on cancellation ``cancelled``. With ``attach`` it joins the active run
-        ``run_id`` and ends nothing. :class:`~.run.RunOptions` says what the last options do. While it is
-        open the producer gives a sign of life every third of ``lease_seconds`` (None: no lease).
-
-        Entering raises SlotTaken, RunExists, InvalidRun and TooLarge, RunNotFound and RunEnded with
-        ``attach``. A ledger that cannot be written fails no job: what is said is kept and goes out later.
-        With ``strict`` every fault raises.
-        """
-        return run(
-            self,
-            self._watch,
-            kind,
-            run_id=run_id,
-            scope=scope,
-            title=title,
-            total=total,
-            unit=unit,
-            stages=stages,
-            labels=labels,
-            slot=slot,
-            owner=owner or self.owner,
-            lease_seconds=lease_seconds,
-            stall_seconds=stall_seconds,
-            parent=parent,
-            retry_of=retry_of,
-            attach=attach,
-            queued=queued,
-            strict=strict,
-            raise_on_cancel=raise_on_cancel,
-            interval=interval,
-            patience=patience,
-        )
-
     async def look(self, since: Mapping[str, int]) -> dict[str, News]:
         """What is new in runs that moved beyond a version: see :class:`~.sink.Sink`."""
         position = await self.log.head()
@@ -267,10 +204,6 @@ class Ledger:
         if len(since) == len(heads):
             self._looked_at = position
         return news
-
-    def start(self, task: Callable[[], Coroutine[Any, Any, None]]) -> None:
-        """Run ``task`` until it ends; closing the ledger waits for it."""
-        self._tasks.start_soon(task)
 
     async def _one(self, request: Append) -> Accepted:
         (outcome,) = await self._writer.append((request,))

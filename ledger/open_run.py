@@ -178,7 +178,8 @@ class OpenRun:
 
     def child(self, kind: str, **options: Any) -> "OpenRun":
         """A run that is part of this one: as :func:`open_run` with ``parent=``, in the same ledger."""
-        return open_run(kind, **({"parent": self.run_id, "ledger": self._line.target} | options))
+        options = {"parent": self.run_id, "ledger": self._line.target, **options}
+        return open_run(kind, **options)
 
     def flush(self) -> None:
         """Wait until what was said is written, or kept for a ledger that is away."""
@@ -239,9 +240,17 @@ class _DisabledRun(OpenRun):
         self.run_id = run_id
         self.kind = kind
 
-    cancel_requested = property(lambda self: False)
-    ended_by_others = property(lambda self: None)
-    statistics = property(lambda self: FeedStatistics(0, 0, 0, 0, 0, 0))
+    @property
+    def cancel_requested(self) -> bool:
+        return False
+
+    @property
+    def ended_by_others(self) -> None:
+        return None
+
+    @property
+    def statistics(self) -> FeedStatistics:
+        return FeedStatistics(0, 0, 0, 0, 0, 0)
 
     def __reduce__(self) -> tuple[Any, ...]:
         return _DisabledRun, (self.kind, self.run_id)

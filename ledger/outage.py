@@ -7,7 +7,7 @@ __all__ = ("LOG_SECONDS", "RETRY_SECONDS", "Outage")
 LOG_SECONDS = 60.0
 """Trouble is spoken of at most this often."""
 
-RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0, 5.0)
+RETRY_SECONDS = (0.25, 0.5, 1.0, 2.0)
 """Waits between attempts; the last one goes on for ever."""
 
 
