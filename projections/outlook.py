@@ -20,7 +20,7 @@ _WHOLE = (Plan("", 1.0),)
 def weigh(state: "RunState") -> list[float]:
     """Each stage's share of the run, adding up to 1: from history, else as declared, else equal.
 
-    A stage without a weight among others that have one counts like their mean.
+    A stage without a weight among others that have one counts like the mean of those above 0.
     """
     stages = state.stages
     if not stages:
@@ -29,7 +29,7 @@ def weigh(state: "RunState") -> list[float]:
         known = state.prior.weights([stage.name for stage in stages])
         if known is not None:
             return known
-    declared = [stage.weight for stage in stages if stage.weight is not None]
+    declared = [stage.weight for stage in stages if stage.weight]
     usual = sum(declared) / len(declared) if declared else 1.0
     weights = [usual if stage.weight is None else stage.weight for stage in stages]
     whole = sum(weights)

@@ -4,9 +4,10 @@
 """
 
 from collections.abc import Callable
+from dataclasses import dataclass, field
 from typing import Any
 
-from msgspec import UNSET, Struct, field
+from msgspec import UNSET
 
 from progress_ledger.ledger.events import (
     MAX_COUNT,
@@ -28,10 +29,17 @@ from .curve import Course
 from .history import Prior
 from .outlook import end_silence, foretell, weigh
 
-__all__ = ("RunState", "StageState", "active_seconds", "apply", "percent_of")
+__all__ = ("MAX_COUNTERS", "MAX_STAGES", "RunState", "StageState", "active_seconds", "apply", "percent_of")
+
+MAX_COUNTERS = 1_000
+"""Different names a run's ``counts`` may have; later ones are not counted."""
+
+MAX_STAGES = 512
+"""Stages a run may have, declared or not: a further one takes the place of the oldest that is over."""
 
 
-class StageState(Struct, kw_only=True):
+@dataclass(slots=True, kw_only=True)
+class StageState:
     """A stage as folded so far. ``active`` is the time spent in it, in seconds, pauses cut out."""
 
     name: str
@@ -45,20 +53,24 @@ class StageState(Struct, kw_only=True):
     finished_at: str | None = None
 
 
-class RunState(Struct, kw_only=True):
+# A slotted class, since the fold is made of assignments and one to a Struct's field costs three times as much.
+@dataclass(slots=True, kw_only=True)
+class RunState:
     """Everything the events of one run say, as of ``position``.
 
     ``done`` and ``total`` are those of the current stage where there is one. ``clock`` is the moment of
-    the last event by the producer's clock where that is sane, else by the ledger's. ``floor`` is the
-    percent below which the run is never shown again. ``prior`` is the history of the run's kind as it stood
-    at the run's first position, ``weights`` what each of ``stages`` counts, ``ticks`` those that moved.
+    the last event by the producer's clock, None where that is not sane and ``updated_at`` counts.
+    ``floor`` is the percent below which the run is never shown again. ``prior`` is the history of the run's
+    kind as it stood at the run's first position, ``weights`` what each of ``stages`` counts, ``behind`` what
+    those that are done count together, ``ticks`` those that moved, ``loud_until`` the end of the minute of
+    the last progress.
     """
 
     run_id: str
     kind: str = ""
     scope: str | None = None
     title: str | None = None
-    labels: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = field(default_factory=dict[str, str])
     slot: str | None = None
     owner: str | None = None
     parent: str | None = None
@@ -69,11 +81,11 @@ class RunState(Struct, kw_only=True):
     stall_seconds: float | None = None
     lease_seconds: float | None = None
     status: str = ""
-    stages: list[StageState] = field(default_factory=list)
+    stages: list[StageState] = field(default_factory=list[StageState])
     current: int = -1
     done: int = 0
     total: int | None = None
-    counts: dict[str, int] = field(default_factory=dict)
+    counts: dict[str, int] = field(default_factory=dict[str, int])
     message: str | None = None
     error: str | None = None
     result: Any = None
@@ -82,20 +94,27 @@ class RunState(Struct, kw_only=True):
     started_at: str | None = None
     updated_at: str = ""
     last_progress_at: str | None = None
-    silent_since: str | None = None
+    resumed_at: str | None = None
+    loud_until: str = ""
     finished_at: str | None = None
-    clock: str = ""
+    clock: str | None = None
     paused_at: str | None = None
     paused_seconds: float = 0.0
     stage_began: float = 0.0
     cancel_requested_at: str | None = None
     course: Course = field(default_factory=Course)
     prior: Prior | None = None
-    weights: list[float] = field(default_factory=list)
+    weights: list[float] = field(default_factory=list[float])
+    behind: float | None = None
     ticks: int = 0
     first: int = 0
     version: int = 0
     position: int = 0
+
+    @property
+    def silent_since(self) -> str | None:
+        """Since when nothing was done: the last progress, or the end of a pause after it."""
+        return self.resumed_at or self.last_progress_at
 
     @property
     def stage(self) -> StageState | None:
@@ -114,15 +133,48 @@ def apply(state: RunState | None, event: Event, prior: Prior | None = None) -> R
     elif event.position <= state.position:
         return state
     data = event.data
-    at = event.time
+    time = at = event.time
     occurred = data.occurred_at
-    if occurred is not None and state.clock <= occurred <= at:
+    if occurred is not None and (state.clock or state.updated_at) <= occurred <= at:
         at = occurred
-    step = _STEPS.get(data.type)
-    if step is not None:
-        step(state, data, at)
-    state.clock = at
-    state.updated_at = event.time
+    if isinstance(data, Ticked):
+        # Nearly all events are ticks: a call to a step of their own would be a tenth of a rebuild.
+        if data.total is not UNSET and data.total != state.total:
+            _retotal(state, data.total)
+        counts = data.counts
+        done = data.done
+        if done is None:
+            done = min(MAX_COUNT, state.done + (data.advance or 0))
+            moved = done > state.done
+            if counts is not None:
+                moved = _add_counts(state.counts, counts) or moved
+        else:
+            moved = done > state.done
+            if counts is not None:
+                if moved:
+                    state.counts.update(counts)
+                else:
+                    moved = _correct_counts(state.counts, counts, stale=done < state.done)
+                    done = state.done
+                if len(state.counts) > MAX_COUNTERS:
+                    _drop_counts(state.counts)
+        if data.message is not None:
+            state.message = data.message
+        if moved:
+            state.done = done
+            state.ticks += 1
+            if at > state.loud_until:
+                _listen(state, at)
+            state.last_progress_at = at
+            if done >= state.course.next:
+                _mark(state, at)
+    else:
+        step = _STEPS.get(data.type)
+        if step is not None:
+            step(state, data, at)
+    if at is not time or state.clock is not None:
+        state.clock = None if at is time else at
+    state.updated_at = time
     state.version = event.version
     state.position = event.position
     return state
@@ -150,25 +202,23 @@ def percent_of(state: RunState) -> float | None:
 
 
 def _share(state: RunState) -> float | None:
-    if not state.stages:
-        return _fraction(state.done, state.total)
-    known = False
-    share = 0.0
-    for index, (stage, weight) in enumerate(zip(state.stages, state.weights, strict=True)):
-        if index == state.current and stage.status == "active":
-            part = _fraction(state.done, state.total)
-        else:
-            part = 1.0 if stage.status == "done" else None
-        if part is not None:
-            known = True
-            share += weight * part
-    return min(1.0, share) if known else None
+    part = min(1.0, state.done / state.total) if state.total else None
+    if state.current < 0:
+        return part
+    if part is None:
+        return state.behind
+    return min(1.0, (state.behind or 0.0) + state.weights[state.current] * part)
 
 
-def _fraction(done: int, total: int | None) -> float | None:
-    if not total:
-        return None
-    return min(1.0, done / total)
+def _weigh(state: RunState) -> None:
+    # To be called when there are other stages than before, or another one is current.
+    state.weights = weigh(state)
+    done = [
+        weight
+        for index, (stage, weight) in enumerate(zip(state.stages, state.weights, strict=True))
+        if stage.status == "done" and index != state.current
+    ]
+    state.behind = sum(done) if done else None
 
 
 def _settle(state: RunState) -> None:
@@ -181,13 +231,15 @@ def _settle(state: RunState) -> None:
 def _progressed(state: RunState, at: str) -> None:
     _listen(state, at)
     state.last_progress_at = at
-    state.silent_since = at
 
 
 def _listen(state: RunState, at: str) -> None:
-    # A silence that matters is a minute or longer, so it ends in another minute than it began.
+    # A silence that matters is a minute or longer, so it ends in another minute than it began, and no time
+    # within a minute is greater as a text than its 60th second.
     since = state.silent_since
-    if since is not None and since[:16] != at[:16] and (seconds := seconds_between(since, at)) >= 60.0:
+    state.loud_until = at[:16] + ":6"
+    state.resumed_at = None
+    if since is not None and (seconds := seconds_between(since, at)) >= 60.0:
         end_silence(state, _share(state), seconds)
 
 
@@ -228,50 +280,35 @@ def _spec(state: RunState, spec: RunSpec) -> None:
         StageState(name=stage.name, weight=stage.weight, total=stage.total, unit=stage.unit)
         for stage in spec.stages
     ]
-    state.weights = weigh(state)
+    _weigh(state)
     state.course.retotal(0, spec.total)
 
 
-def _ticked(state: RunState, data: Ticked, at: str) -> None:
-    total = data.total
-    if total is not UNSET and total != state.total:
-        _settle(state)
-        state.total = total
-        state.course.retotal(state.done, total)
-    done = data.done
-    counts = data.counts
+def _add_counts(counts: dict[str, int], more: dict[str, int]) -> bool:
     moved = False
-    if done is None:
-        step = data.advance or 0
-        if step:
-            state.done = min(MAX_COUNT, state.done + step)
+    for name, count in more.items():
+        counts[name] = min(MAX_COUNT, counts.get(name, 0) + count)
+        moved = moved or count > 0
+    if len(counts) > MAX_COUNTERS:
+        _drop_counts(counts)
+    return moved
+
+
+def _correct_counts(counts: dict[str, int], now: dict[str, int], *, stale: bool) -> bool:
+    # What comes late says of its counts what it says of done: the higher ones stand.
+    moved = False
+    for name, count in now.items():
+        before = counts.get(name)
+        if before is None or (count > before if stale else count != before):
+            counts[name] = count
             moved = True
-        if counts is not None:
-            kept = state.counts
-            for name, count in counts.items():
-                kept[name] = min(MAX_COUNT, kept.get(name, 0) + count)
-                moved = moved or count > 0
-    else:
-        if done > state.done:
-            state.done = done
-            moved = True
-        if counts is not None:
-            kept = state.counts
-            for name, count in counts.items():
-                if kept.get(name) != count:
-                    kept[name] = count
-                    moved = True
-    if data.message is not None:
-        state.message = data.message
-    if moved:
-        state.ticks += 1
-        since = state.silent_since
-        if since is None or since[:16] != at[:16]:
-            _listen(state, at)
-        state.last_progress_at = at
-        state.silent_since = at
-        if state.done >= state.course.next:
-            _mark(state, at)
+    return moved
+
+
+def _drop_counts(counts: dict[str, int]) -> None:
+    # The first names stay: a producer that invents a name for each item must not fill the memory.
+    for name in list(counts)[MAX_COUNTERS:]:
+        del counts[name]
 
 
 def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
@@ -281,12 +318,11 @@ def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
         if stage.name == data.stage:
             break
     else:
-        index = len(state.stages)
         stage = StageState(name=data.stage)
-        state.stages.append(stage)
-        state.weights = weigh(state)
+        index = _add_stage(state, stage)
     state.current = index
     stage.status = "active"
+    _weigh(state)
     stage.started_at = stage.started_at or at
     stage.finished_at = None
     if data.total is not UNSET:
@@ -300,6 +336,15 @@ def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
     state.done = 0
     state.total = stage.total
     state.message = data.message
+
+
+def _add_stage(state: RunState, stage: StageState) -> int:
+    stages = state.stages
+    stages.append(stage)
+    if len(stages) > MAX_STAGES:
+        # The first that is over makes room: a producer that invents stages must not fill the memory.
+        stages.pop(next(index for index, one in enumerate(stages) if one.status == "done"))
+    return len(stages) - 1
 
 
 def _leave_stage(state: RunState, at: str) -> None:
@@ -318,11 +363,15 @@ def _measure_stage(state: RunState, stage: StageState, at: str) -> None:
 
 
 def _total_changed(state: RunState, data: TotalChanged, at: str) -> None:
+    _retotal(state, data.total)
+
+
+def _retotal(state: RunState, total: int | None) -> None:
     _settle(state)
-    state.total = data.total
-    state.course.retotal(state.done, data.total)
-    if not state.stages or state.current < 0:
-        state.run_total = data.total
+    state.total = total
+    state.course.retotal(state.done, total)
+    if state.current < 0:
+        state.run_total = total
 
 
 def _rewound(state: RunState, data: Rewound, at: str) -> None:
@@ -344,7 +393,8 @@ def _paused(state: RunState, data: Payload, at: str) -> None:
 def _resumed(state: RunState, data: Payload, at: str) -> None:
     state.status = "running"
     _end_pause(state, at)
-    state.silent_since = at
+    state.resumed_at = at
+    state.loud_until = ""
 
 
 def _end_pause(state: RunState, at: str) -> None:
@@ -381,7 +431,6 @@ def _ended(state: RunState, data: Any, at: str) -> None:
 _STEPS: dict[str, Callable[[RunState, Any, str], None]] = {
     "queued": _queued,
     "started": _started,
-    "ticked": _ticked,
     "stage_changed": _stage_changed,
     "total_changed": _total_changed,
     "rewound": _rewound,
