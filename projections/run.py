@@ -244,8 +244,13 @@ def _listen(state: RunState, at: str) -> None:
 
 
 def _mark(state: RunState, at: str) -> None:
-    percent = percent_of(state)
-    foretell(state, None if percent is None else percent / 100.0, active_seconds(state, at))
+    # Only while running, so that no pause is open.
+    share = _share(state)
+    if share is None or 100.0 * share < state.floor:
+        share = state.floor / 100.0 if state.floor else None
+    started = state.started_at
+    active = 0.0 if started is None else seconds_between(started, at) - state.paused_seconds
+    foretell(state, share, max(0.0, active))
 
 
 def _queued(state: RunState, data: RunSpec, at: str) -> None:

@@ -4,6 +4,7 @@ All active runs are here; of the ended ones those that are not kept beside the l
 """
 
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from itertools import islice
 
 from progress_ledger.ledger.codec import decode
 from progress_ledger.ledger.events import Event
@@ -91,10 +92,11 @@ class States:
         ``tell`` is called after each event. Runs in ``without`` are passed over; ``gone`` are the summaries
         of runs that were pruned, by the position of their end.
         """
-        active = self.active.get
+        state_of = self.active.get
         before = self.position
-        for index in range(start, len(page)):
-            position, body = page[index]
+        index = start - 1
+        for position, body in islice(page, start, None):
+            index += 1
             if position <= before:
                 continue
             if body is None:
@@ -102,7 +104,7 @@ class States:
                     self.histories.pruned(*gone[position])
                 continue
             event = decode(body, position)
-            state = active(event.run_id)
+            state = state_of(event.run_id)
             if state is not None and state.version + 1 == event.version and event.version % MARK_EVERY:
                 # What fold() does for most events, without the way there.
                 apply(state, event)
