@@ -111,6 +111,7 @@ async def serve_app(
         try:
             await server.serve(sockets=[listener])
         finally:
+            server.cut()
             listener.close()
             tasks.cancel_scope.cancel()
 
@@ -190,6 +191,15 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         self._listening()
+
+    def cut(self) -> None:
+        """Close what is still open, whoever is in the middle of something."""
+        if self.started:
+            for listening in self.servers:
+                listening.close()
+        for connection in list(self.server_state.connections):
+            transport: asyncio.Transport = connection.transport
+            transport.abort()
 
     @contextlib.contextmanager
     def capture_signals(self) -> Generator[None, None, None]:
