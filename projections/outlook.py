@@ -1,23 +1,20 @@
 """What the estimators are told of a run's state: the one place where the two meet."""
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 from progress_ledger.ledger.times import seconds_between
 
 from .curve import Said
 from .estimate import Estimate, Plan, estimate
 from .stall import Limit, is_cut, limit
-
-if TYPE_CHECKING:
-    from .run import RunState
+from .state import RunState
 
 __all__ = ("allowed_silence", "end_silence", "foretell", "remaining", "weigh")
 
 _WHOLE = (Plan("", 1.0),)
 
 
-def weigh(state: "RunState") -> list[float]:
+def weigh(state: RunState) -> list[float]:
     """Each stage's share of the run, adding up to 1: from history, else as declared, else equal.
 
     A stage without a weight among others that have one counts like the mean of those above 0.
@@ -38,7 +35,7 @@ def weigh(state: "RunState") -> list[float]:
     return [weight / whole for weight in weights]
 
 
-def remaining(state: "RunState", active: float) -> Estimate:
+def remaining(state: RunState, active: float) -> Estimate:
     """The time left after ``active`` seconds of work, cut silences still in them."""
     stage = state.stage
     plan: Sequence[Plan] = _WHOLE
@@ -57,7 +54,7 @@ def remaining(state: "RunState", active: float) -> Estimate:
     )
 
 
-def foretell(state: "RunState", share: float | None, active: float) -> None:
+def foretell(state: RunState, share: float | None, active: float) -> None:
     """Enter the place just reached into the run's course, and keep what is predicted at certain shares."""
     course = state.course
     at = max(0.0, active - course.cut)
@@ -71,7 +68,7 @@ def foretell(state: "RunState", share: float | None, active: float) -> None:
         course.said.append(Said(due, at, found.seconds, found.low, found.high, runs))
 
 
-def end_silence(state: "RunState", share: float | None, seconds: float) -> None:
+def end_silence(state: RunState, share: float | None, seconds: float) -> None:
     """A silence of a minute or more is over: a stall is cut out of the course, another is remembered."""
     prior = state.prior
     gaps, typical = ((), None) if prior is None else (prior.gaps, prior.seconds)
@@ -81,7 +78,7 @@ def end_silence(state: "RunState", share: float | None, seconds: float) -> None:
         state.course.silence(share, seconds)
 
 
-def allowed_silence(state: "RunState", share: float | None) -> Limit:
+def allowed_silence(state: RunState, share: float | None) -> Limit:
     """How long the run may be silent where it is."""
     usual = None
     if state.ticks > 1 and state.started_at is not None and state.silent_since is not None:

@@ -4,7 +4,6 @@
 """
 
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 from msgspec import UNSET
@@ -25,9 +24,9 @@ from progress_ledger.ledger.events import (
 )
 from progress_ledger.ledger.times import seconds_between
 
-from .curve import Course
 from .history import Prior
 from .outlook import end_silence, foretell, weigh
+from .state import RunState, StageState, active_seconds, percent_of, share_of
 
 __all__ = ("MAX_COUNTERS", "MAX_STAGES", "RunState", "StageState", "active_seconds", "apply", "percent_of")
 
@@ -36,90 +35,6 @@ MAX_COUNTERS = 1_000
 
 MAX_STAGES = 512
 """Stages a run may have, declared or not: a further one takes the place of the oldest that is over."""
-
-
-@dataclass(slots=True, kw_only=True)
-class StageState:
-    """A stage as folded so far. ``active`` is the time spent in it, in seconds, pauses cut out."""
-
-    name: str
-    status: str = "pending"
-    weight: float | None = None
-    total: int | None = None
-    unit: str | None = None
-    done: int = 0
-    active: float = 0.0
-    started_at: str | None = None
-    finished_at: str | None = None
-
-
-# A slotted class, since the fold is made of assignments and one to a Struct's field costs three times as much.
-@dataclass(slots=True, kw_only=True)
-class RunState:
-    """Everything the events of one run say, as of ``position``.
-
-    ``done`` and ``total`` are those of the current stage where there is one. ``clock`` is the moment of
-    the last event by the producer's clock, None where that is not sane and ``updated_at`` counts.
-    ``floor`` is the percent below which the run is never shown again. ``prior`` is the history of the run's
-    kind as it stood at the run's first position, ``weights`` what each of ``stages`` counts, ``behind`` what
-    those that are done count together, ``ticks`` those that moved, ``loud_until`` the end of the minute of
-    the last progress.
-    """
-
-    run_id: str
-    kind: str = ""
-    scope: str | None = None
-    title: str | None = None
-    labels: dict[str, str] = field(default_factory=dict[str, str])
-    slot: str | None = None
-    owner: str | None = None
-    parent: str | None = None
-    retry_of: str | None = None
-    attempt: int = 1
-    unit: str | None = None
-    run_total: int | None = None
-    stall_seconds: float | None = None
-    lease_seconds: float | None = None
-    status: str = ""
-    stages: list[StageState] = field(default_factory=list[StageState])
-    current: int = -1
-    done: int = 0
-    total: int | None = None
-    counts: dict[str, int] = field(default_factory=dict[str, int])
-    message: str | None = None
-    error: str | None = None
-    result: Any = None
-    floor: float = 0.0
-    queued_at: str | None = None
-    started_at: str | None = None
-    updated_at: str = ""
-    last_progress_at: str | None = None
-    resumed_at: str | None = None
-    loud_until: str = ""
-    finished_at: str | None = None
-    clock: str | None = None
-    paused_at: str | None = None
-    paused_seconds: float = 0.0
-    stage_began: float = 0.0
-    cancel_requested_at: str | None = None
-    course: Course = field(default_factory=Course)
-    prior: Prior | None = None
-    weights: list[float] = field(default_factory=list[float])
-    behind: float | None = None
-    ticks: int = 0
-    first: int = 0
-    version: int = 0
-    position: int = 0
-
-    @property
-    def silent_since(self) -> str | None:
-        """Since when nothing was done: the last progress, or the end of a pause after it."""
-        return self.resumed_at or self.last_progress_at
-
-    @property
-    def stage(self) -> StageState | None:
-        """The current stage."""
-        return self.stages[self.current] if self.current >= 0 else None
 
 
 def apply(state: RunState | None, event: Event, prior: Prior | None = None) -> RunState:
@@ -180,36 +95,6 @@ def apply(state: RunState | None, event: Event, prior: Prior | None = None) -> R
     return state
 
 
-def active_seconds(state: RunState, at: str) -> float:
-    """Seconds of work until ``at`` (or the run's end), pauses cut out; 0 before the start."""
-    if state.started_at is None:
-        return 0.0
-    end = state.finished_at or at
-    paused = state.paused_seconds
-    if state.paused_at is not None:
-        paused += seconds_between(state.paused_at, end)
-    return max(0.0, seconds_between(state.started_at, end) - paused)
-
-
-def percent_of(state: RunState) -> float | None:
-    """The whole run's percent, 0 to 100, or None when nothing is known of it. Unrounded."""
-    if state.status == "completed":
-        return 100.0
-    share = _share(state)
-    if share is None:
-        return state.floor or None
-    return max(state.floor, 100.0 * share)
-
-
-def _share(state: RunState) -> float | None:
-    part = min(1.0, state.done / state.total) if state.total else None
-    if state.current < 0:
-        return part
-    if part is None:
-        return state.behind
-    return min(1.0, (state.behind or 0.0) + state.weights[state.current] * part)
-
-
 def _weigh(state: RunState) -> None:
     # To be called when there are other stages than before, or another one is current.
     state.weights = weigh(state)
@@ -223,7 +108,7 @@ def _weigh(state: RunState) -> None:
 
 def _settle(state: RunState) -> None:
     # Called before whatever could make the percent smaller: from here on it is not shown below this.
-    share = _share(state)
+    share = share_of(state)
     if share is not None:
         state.floor = max(state.floor, 100.0 * share)
 
@@ -240,12 +125,12 @@ def _listen(state: RunState, at: str) -> None:
     state.loud_until = at[:16] + ":6"
     state.resumed_at = None
     if since is not None and (seconds := seconds_between(since, at)) >= 60.0:
-        end_silence(state, _share(state), seconds)
+        end_silence(state, share_of(state), seconds)
 
 
 def _mark(state: RunState, at: str) -> None:
     # Only while running, so that no pause is open.
-    share = _share(state)
+    share = share_of(state)
     if share is None or 100.0 * share < state.floor:
         share = state.floor / 100.0 if state.floor else None
     started = state.started_at

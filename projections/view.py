@@ -8,9 +8,9 @@ from progress_ledger.ledger.times import format_time, parse_time
 from .estimate import NOTHING, Estimate
 from .outlook import allowed_silence, remaining
 from .rate import mean_rate
-from .run import RunState, StageState, active_seconds, percent_of
 from .snapshot import Change, Snapshot, StageView
 from .stall import STALL_SECONDS
+from .state import RunState, StageState, active_seconds, percent_of
 
 __all__ = ("change", "is_stalled", "view")
 
@@ -75,8 +75,14 @@ def view(state: RunState, now: float) -> Snapshot:
     )
 
 
-def change(state: RunState, event: Event) -> Change:
-    """What ``event``, just applied to ``state``, changed, seen at the event's own time."""
+def change(state: RunState, event: Event) -> Change | Snapshot:
+    """What ``event``, just applied to ``state``, changed, seen at the event's own time.
+
+    Laid over the snapshot before it, it is the snapshot after it. A run's first event changes everything,
+    and comes as a whole snapshot.
+    """
+    if event.version == 1:
+        return view(state, parse_time(event.time))
     seen = _measure(state, parse_time(event.time))
     told = Change(
         version=state.version,
