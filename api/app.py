@@ -13,7 +13,20 @@ from progress_ledger.ledger.errors import LedgerError, SlotTaken
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector
 
-from . import auth, badge, health, ingest, kinds, listing, log_routes, openapi, pages, run_events, runs
+from . import (
+    auth,
+    badge,
+    health,
+    ingest,
+    kinds,
+    listing,
+    log_routes,
+    metrics,
+    openapi,
+    pages,
+    run_events,
+    runs,
+)
 from .access import access_of
 from .auth import Authentication
 from .drain import Drain
@@ -43,9 +56,10 @@ def create_app(
     bound to loopback. Once there is a token in ``tokens``, every address asks for one.
     """
     service = Service(ledger, projector, drain or Drain(), tokens)
+    following = Streams(service, streams or StreamSettings())
     return Starlette(
         routes=[
-            *Streams(service, streams or StreamSettings()).routes(),
+            *following.routes(),
             *listing.routes(service),
             *runs.routes(service),
             *run_events.routes(service),
@@ -55,6 +69,7 @@ def create_app(
             *auth.routes(tokens),
             *log_routes.routes(service),
             *badge.routes(service),
+            *metrics.routes(service, following),
             *openapi.routes(),
             *pages.routes(),
         ],

@@ -4,7 +4,7 @@ them, and who is given it.
 
 import asyncio
 import logging
-from collections import deque
+from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from time import perf_counter
 from typing import NamedTuple
@@ -24,7 +24,7 @@ __all__ = ("Fanout", "FanoutStatistics", "Topic")
 
 _logger = logging.getLogger("progress_ledger.api")
 
-_LOOK_SECONDS = 1.0
+_LOOK_SECONDS = 0.5
 _LINGER_SECONDS = 30.0
 _LINGERING = 256
 _MATCHES_KEPT = 100_000
@@ -35,11 +35,12 @@ _URGENT = TERMINAL | {"stage_changed"}
 
 
 class FanoutStatistics(NamedTuple):
-    """Streams open now, topics held, frames encoded so far."""
+    """Streams open now, topics held, frames encoded so far, and hellos said by status and reason."""
 
     streams: int
     topics: int
     frames: int
+    hellos: dict[tuple[str, str], int]
 
 
 class Topic:
@@ -120,6 +121,7 @@ class Fanout:
         self._snapshots: dict[str, tuple[int, bytes]] = {}
         self._moment = 0
         self._frames = 0
+        self._hellos: Counter[tuple[str, str]] = Counter()
         self._looking: asyncio.TimerHandle | None = None
         self._pacing: asyncio.TimerHandle | None = None
 
@@ -127,7 +129,11 @@ class Fanout:
     def statistics(self) -> FanoutStatistics:
         """How much is going on."""
         streams = sum(len(topic.readers) for topic in self._topics.values())
-        return FanoutStatistics(streams, len(self._topics), self._frames)
+        return FanoutStatistics(streams, len(self._topics), self._frames, dict(self._hellos))
+
+    def greeted(self, status: str, reason: str | None) -> None:
+        """A stream was opened, or began anew."""
+        self._hellos[status, reason or ""] += 1
 
     def join(self, where: RunFilter, mode: Mode, every: float | None, reader: Reader) -> Topic:
         """The topic for that stream, holding every event from now on at the least."""

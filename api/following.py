@@ -28,7 +28,6 @@ from .tail import Entry
 __all__ = ("Outlet", "Request", "follow", "retell", "retry_ms")
 
 _PIECE = 65_536
-_CHECK_SECONDS = 15.0
 _TOO_OLD = Decision("reset", "too_old", 0)
 _BEHIND = Decision("reset", "behind", 0)
 
@@ -52,6 +51,7 @@ class Request(Struct, kw_only=True):
     every: float | None
     last_event_id: str | None
     replay_limit: int
+    check_seconds: float
 
 
 def retry_ms() -> int:
@@ -144,7 +144,7 @@ class _Following:
                     continue
                 await self._write(sse.KEEP_ALIVE)
                 continue
-            reader.check = now + _CHECK_SECONDS
+            reader.check = now + self.request.check_seconds
             await reader.wait()
 
     # ── the beginning ───────────────────────────────────────────────────────────────────────────────────
@@ -322,6 +322,7 @@ class _Following:
 
 
 def _hello(fanout: Fanout, decision: Decision) -> bytes:
+    fanout.greeted(decision.status, decision.reason)
     return sse.hello(
         status=decision.status,
         reason=decision.reason,

@@ -22,6 +22,7 @@ from progress_ledger.ledger.sqlite_export import Selection
 from progress_ledger.ledger.tiles import entry_bundle, parse_tile_path
 from progress_ledger.ledger.tree import NoSuchSize, Tree
 
+from .access import access_of
 from .filters import number_of
 from .problems import Refusal
 from .replies import json_reply, raw_reply
@@ -40,6 +41,22 @@ def routes(service: Service) -> list[BaseRoute]:
     if not isinstance(log, SQLiteLog):
         return []
     tree = Tree(log)
+    return [_for_all(route) for route in _routes(tree, log)]
+
+
+def _for_all(route: Route) -> Route:
+    # The log holds every kind: a caller who is held to some of them may not read it.
+    serve = route.endpoint
+
+    async def checked(request: Request) -> Response:
+        access_of(request.scope).require_all()
+        response: Response = await serve(request)
+        return response
+
+    return Route(route.path, checked, methods=["GET"], name=route.name)
+
+
+def _routes(tree: Tree, log: SQLiteLog) -> list[Route]:
     return [
         Route("/v1/log", partial(_head, tree, log), methods=["GET"], name="log_head"),
         Route("/v1/log/checkpoint", partial(_checkpoint, tree), methods=["GET"], name="log_checkpoint"),

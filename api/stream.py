@@ -29,6 +29,10 @@ from .service import Service
 
 __all__ = ("StreamSettings", "Streams")
 
+_CHECK_SECONDS = 15.0
+_TOKEN_CHECK_SECONDS = 0.25
+"""How often a stream that waits is looked at: often when it ends with a token that may be revoked."""
+
 
 class StreamSettings(Struct, kw_only=True, frozen=True):
     """``replay_limit``: how many missed events are replayed before a snapshot takes their place.
@@ -136,6 +140,7 @@ class Streams:
             every=interval,
             last_event_id=header.decode("latin-1") or query.get("last_event_id") or query.get("lastEventId"),
             replay_limit=self._settings.replay_limit,
+            check_seconds=_CHECK_SECONDS if access_of(scope).token is None else _TOKEN_CHECK_SECONDS,
         )
 
     async def _serve(self, request: Request, body: "_Body") -> None:
