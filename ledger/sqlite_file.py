@@ -216,6 +216,12 @@ def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
         return DiskFull(
             f"The disk of {path} is full; nothing of this request was stored. Make room, try again."
         )
+    if name in ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"):
+        # What SQLite makes of a quota, a limit on the size of files, and a disk that breaks.
+        return DiskFull(
+            f"{path} cannot grow: a quota or limit is reached, or the disk fails; nothing of this request was "
+            "stored. Make room, try again."
+        )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return _locked(path)
     if name.startswith(("SQLITE_READONLY", "SQLITE_PERM", "SQLITE_AUTH")):
