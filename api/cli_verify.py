@@ -6,14 +6,18 @@ can write another one that does.
 """
 
 import argparse
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 import msgspec
 
-from progress_ledger.ledger.audit import verify_bundle
+from progress_ledger.ledger.audit import BundleReport, verify_bundle
 from progress_ledger.ledger.errors import Unavailable
-from progress_ledger.ledger.sqlite_verify import verify_file
+from progress_ledger.ledger.note import VerifierKey
+from progress_ledger.ledger.sqlite import SQLiteLog
+from progress_ledger.ledger.sqlite_verify import FileReport, verify_file
+from progress_ledger.ledger.verify import Finding
+from progress_ledger.projections.audit import check_states
 
 from .cli_file import read_key, read_text
 from .cli_source import Usage, add_options, place_of
@@ -22,7 +26,7 @@ from .client import SocketTransport
 from .loop import run_loop
 from .terminal import for_people, plain, write_json
 
-__all__ = ("add_parser",)
+__all__ = ("add_parser", "verify_path")
 
 _SQLITE = b"SQLite format 3\x00"
 
@@ -56,11 +60,11 @@ def _run(arguments: argparse.Namespace) -> int:
             transport = SocketTransport(url or place.url or "")
         except ValueError as error:
             raise Usage(str(error)) from None
-        report: Any = run_loop(verify_url, transport, notes=notes, key=key)
+        report: FileReport | BundleReport = run_loop(verify_url, transport, notes=notes, key=key)
     else:
         path = Path(target) if target is not None else place.db
         assert path is not None
-        report = _verify_path(path, notes=notes, key=key)
+        report = verify_path(path, notes=notes, key=key)
     if for_people(arguments.json):
         _tell(report)
     else:
@@ -68,15 +72,31 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0 if report.ok else 1
 
 
-def _verify_path(path: Path, **against: Any) -> Any:
+def verify_path(
+    path: Path, *, notes: Sequence[str] = (), key: VerifierKey | None = None
+) -> FileReport | BundleReport:
+    """The verdict on a ledger's file, stored snapshots included, or on an exported bundle.
+
+    Raises Unavailable, and BundleDamaged for a manifest that is none.
+    """
     if not path.is_file():
         raise Unavailable(f"There is nothing to verify at {path}; name a ledger's file, an export or a URL.")
     with path.open("rb") as file:
-        is_ledger = file.read(len(_SQLITE)) == _SQLITE
-    return verify_file(path, **against) if is_ledger else verify_bundle(path, **against)
+        if file.read(len(_SQLITE)) != _SQLITE:
+            return verify_bundle(path, notes=notes, key=key)
+    report = verify_file(path, notes=notes, key=key)
+    if report.ok:
+        report.findings += run_loop(_check_states, path)
+        report.ok = not report.findings
+    return report
 
 
-def _tell(report: Any) -> None:
+async def _check_states(path: Path) -> list[Finding]:
+    async with SQLiteLog.open(path, now=0.0, read_only=True) as log:
+        return await check_states(log)
+
+
+def _tell(report: FileReport | BundleReport) -> None:
     for finding in report.findings:
         where = f"position {finding.position}" if finding.position is not None else "the log"
         if finding.run_id:

@@ -69,8 +69,8 @@ def restore(
 ) -> BackupReport:
     """Put a backup into use at ``target``, which must not exist.
 
-    It keeps the new epoch of its own, and clients begin again from a snapshot, unless it is shown that
-    nothing came after it: by ``lost``, what is left of the old log's file, or by a checkpoint of the log's very end
+    It gets an epoch of its own, and clients begin again from a snapshot, unless it is shown that nothing
+    came after it: by ``lost``, what is left of the old log's file, or by a checkpoint of the log's very end
     among ``heads``; then it goes on as the old log. Raises CopyDamaged and Unavailable.
     """
     part = _fresh(target)
@@ -84,9 +84,9 @@ def restore(
             epoch, size, root = row
             (head,) = placed.execute("SELECT position FROM ledger").fetchone()
             proven = head == size and _is_end(epoch, size, root, heads, lost)
-            if proven:
-                placed.execute("UPDATE ledger SET epoch = ?", (epoch,))
-            (now_epoch,) = placed.execute("SELECT epoch FROM ledger").fetchone()
+            # Each copy put into use is a log of its own: two of one backup go different ways.
+            now_epoch = epoch if proven else secrets.token_hex(8)
+            placed.execute("UPDATE ledger SET epoch = ?", (now_epoch,))
         _verified(part)
         report = BackupReport(
             path=str(target), epoch=now_epoch, copied_from=epoch, size=size, root=root.hex(), proven=proven

@@ -18,12 +18,23 @@ __all__ = (
     "mark_pruned",
     "strip",
     "unfinished",
+    "unrecorded",
 )
 
 PRUNE_KIND = "ledger.prune"
 """The kind of the runs that record prunings; these runs themselves stay."""
 
 _OVER = ", ".join(f"'{status}'" for status in sorted(TERMINAL))
+
+
+_DONE = """
+WITH RECURSIVE chain (position, previous, body) AS (
+    SELECT position, previous, body FROM event WHERE position = (SELECT last FROM head WHERE run = ?)
+    UNION ALL
+    SELECT e.position, e.previous, e.body FROM chain AS c JOIN event AS e ON e.position = c.previous
+)
+SELECT max(CAST(json_extract(body, '$.data.done') AS INTEGER)) FROM chain WHERE json_valid(body)
+"""
 
 
 class Finished(NamedTuple):
@@ -89,6 +100,23 @@ def strip(connection: sqlite3.Connection, run: Finished, position: int, limit: i
         connection.execute("DELETE FROM event_id WHERE run = ?", (run.number,))
         connection.execute("DELETE FROM mark WHERE run = ?", (run.number,))
     return position
+
+
+def unrecorded(connection: sqlite3.Connection) -> int:
+    """How many runs are marked as pruned beyond those that the log's own records of pruning account for.
+
+    Of a pruning that goes on, or broke off, any number of runs may not be recorded yet: then it is 0.
+    """
+    (marked,) = connection.execute("SELECT count(*) FROM run_entry WHERE pruned IS NOT NULL").fetchone()
+    recorded = 0
+    for number, status in connection.execute(
+        "SELECT number, status FROM run_entry WHERE kind = ?", (PRUNE_KIND,)
+    ).fetchall():
+        if status != "completed":
+            return 0
+        (done,) = connection.execute(_DONE, (number,)).fetchone()
+        recorded += done or 0
+    return max(0, int(marked) - recorded)
 
 
 def free_pages(connection: sqlite3.Connection) -> int:

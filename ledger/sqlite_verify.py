@@ -20,6 +20,7 @@ from .events import Event
 from .merkle import HASH_SIZE, TILE_WIDTH, Edge, leaf_hashes
 from .note import Checkpoint, InvalidNote, VerifierKey, parse_checkpoint, parse_note
 from .sqlite_file import connect_reader
+from .sqlite_prune import unrecorded
 from .sqlite_tree import LogDamaged, StoredCheckpoint, checkpoints, load_edge, read_tile
 from .verify import MAX_FINDINGS, Finding, RuleCheck, Seen
 
@@ -249,6 +250,7 @@ def verify_file(
     try:
         epoch, head = connection.execute("SELECT epoch, position FROM ledger").fetchone()
         stored = checkpoints(connection)
+        silent = unrecorded(connection)
     finally:
         connection.close()
     held = [*kept, *(parse_checkpoint(note) for note in notes)]
@@ -265,6 +267,9 @@ def verify_file(
         hashes = check_hashes(path, sizes)
         history = check_rules(path) if rules else RuleReport(hashes.size, 0, 0, [], 0)
     findings = [*hashes.findings, *history.findings]
+    if silent:
+        message = f"{silent} runs were removed without a record of it in the log."
+        findings.append(Finding(kind="removed_unrecorded", message=message))
     findings += _against_stored(stored, hashes, key)
     findings += _against_held(held, notes, hashes, key)
     findings.sort(key=lambda finding: finding.position or 1 << 63)
