@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import fcntl
 import os
+import pty
 import re
 import signal
+import struct
 import sys
+import termios
 import time
 from collections.abc import AsyncIterator, Mapping
 from pathlib import Path
@@ -165,3 +169,57 @@ async def program(*arguments: str, cwd: Path, **more: str) -> Done:
         output, errors = await process.communicate()
     assert process.returncode is not None
     return Done(process.returncode, output.decode(), errors.decode())
+
+
+async def on_terminal(
+    *arguments: str, cwd: Path, columns: int = 120, until: str | None = None, keys: bytes = b"", **more: str
+) -> Done:
+    """Run ``progress-ledger`` with a terminal for its output; both streams come back as one text.
+
+    When the output shows ``until``, ``keys`` are typed.
+    """
+    ours, theirs = pty.openpty()
+    fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
+    known = {name: value for name, value in environment().items() if name != "COLUMNS"}
+    process = await asyncio.create_subprocess_exec(
+        *PROGRAM,
+        *arguments,
+        cwd=cwd,
+        env=known | more,
+        stdin=theirs,
+        stdout=theirs,
+        stderr=theirs,
+        start_new_session=True,
+        preexec_fn=lambda: fcntl.ioctl(0, termios.TIOCSCTTY, 0),
+    )
+    os.close(theirs)
+    output = b""
+    try:
+        with anyio.fail_after(BOUND * 2):
+            while True:
+                try:
+                    await anyio.wait_readable(ours)
+                    part = os.read(ours, 65_536)
+                except OSError:  # the other end is closed
+                    break
+                if not part:
+                    break
+                output += part
+                if until is not None and until.encode() in output:
+                    os.write(ours, keys)
+                    until = None
+            status = await process.wait()
+    finally:
+        if process.returncode is None:
+            process.kill()
+            await process.wait()
+        os.close(ours)
+    return Done(status, output.decode(), "")
+
+
+ESCAPES = re.compile(r"\x1b\[[0-9;?]*[A-Za-z]")
+
+
+def seen(output: str) -> str:
+    """Terminal output without its escape sequences."""
+    return ESCAPES.sub("", output).replace("\r\n", "\n")

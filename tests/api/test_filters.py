@@ -43,13 +43,12 @@ def test_a_cursor_comes_back_as_what_it_was(number: int, order: Order) -> None:
 def test_a_cursor_nobody_gave_out_is_refused(text: str) -> None:
     try:
         number = read_cursor(text, "created")
-    except Refusal as refused:
-        assert refused.status == 400
-    else:
-        assert number >= 0
+    except Refusal:
+        return
+    assert number >= 0
 
 
-@pytest.mark.parametrize("text", ["", " 5", "+5", "٥", "5.0", "1e3", "0", "6"])
+@pytest.mark.parametrize("text", ["", " 5", "+5", "\u0665", "5.0", "1e3", "0", "6"])
 def test_a_number_is_plain_and_within_its_bounds(text: str) -> None:
     with pytest.raises(Refusal):
         number_of(QueryParams({"n": text}), "n", default=1, lowest=1, highest=5)

@@ -8,6 +8,7 @@ import socket
 from pathlib import Path
 
 import anyio
+import anyio.lowlevel
 import httpx
 import pytest
 
@@ -99,7 +100,7 @@ async def test_a_second_signal_ends_at_once(tmp_path: Path) -> None:
         async with stream:
             await stream.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
             server.process.send_signal(signal.SIGTERM)
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
             assert await server.stop(signal.SIGINT) == 0
 
 
@@ -122,8 +123,8 @@ async def test_a_body_that_is_cut_off_stores_nothing_and_the_next_request_works(
 
 async def test_a_body_that_says_it_is_too_large_is_refused_before_it_is_sent(tmp_path: Path) -> None:
     async with serving(tmp_path / "p.db") as server:
-        head = b"POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\nContent-Length: 99999999\r\n\r\n"
-        answer = await _raw(server, head)
+        head = b"POST /v1/runs HTTP/1.1\r\nHost: localhost\r\nConnection: close\r\n"
+        answer = await _raw(server, head, b"Content-Length: 99999999\r\n\r\n")
         assert answer.startswith(b"HTTP/1.1 413 ")
         assert b'"code":"too_large"' in answer
 

@@ -88,7 +88,9 @@ async def test_an_event_in_a_frame_has_the_bytes_of_the_history(tmp_path: Path) 
         await made.begin("r")
         stream = made.connect("r")
         await stream.until(lambda one: len(one.frames) == 2)
-        await made.ledger.append("r", [Noted(message="Grüße\u2028\u0085 \U0001f600", link="https://x.y/?a=1")])
+        await made.ledger.append(
+            "r", [Noted(message="Grüße\u2028\u0085 \U0001f600", link="https://x.y/?a=1")]
+        )
         await stream.until(lambda one: len(one.frames) == 3)
         asked = made.connect("/v1/runs/r/events", {"after": 1})
         await asked.finished()
@@ -218,8 +220,12 @@ async def test_another_method_is_refused(tmp_path: Path) -> None:
         assert asked.status == 405
 
 
-@pytest.mark.parametrize("query", [{"every": "soon"}, {"every": "5ms"}, {"every": "2h"}, {"fields": "some"}, {"label": "x"}])
-async def test_a_parameter_that_is_not_understood_is_400_and_named(tmp_path: Path, query: dict[str, str]) -> None:
+@pytest.mark.parametrize(
+    "query", [{"every": "soon"}, {"every": "5ms"}, {"every": "2h"}, {"fields": "some"}, {"label": "x"}]
+)
+async def test_a_parameter_that_is_not_understood_is_400_and_named(
+    tmp_path: Path, query: dict[str, str]
+) -> None:
     async with hub(tmp_path / "a.db") as made:
         asked = await made.connect("/v1/stream", query).finished()
         assert asked.status == 400
@@ -318,7 +324,9 @@ async def test_too_many_streams_are_told_to_come_back_with_200(tmp_path: Path) -
             turned_away = await made.connect(path).finished()
             assert turned_away.status == 200
             assert turned_away.ended
-            assert [(f.event, f.data) for f in turned_away.frames] == [("busy", {"reason": "too_many_streams"})]
+            assert [(f.event, f.data) for f in turned_away.frames] == [
+                ("busy", {"reason": "too_many_streams"})
+            ]
             assert turned_away.frames[0].retry is not None
             waits.add(turned_away.frames[0].retry)
         await first.cut()
@@ -341,7 +349,9 @@ async def test_a_log_that_is_far_behind_makes_a_stream_busy_and_never_an_error(
         for path in ("r", "/v1/stream"):
             asked = await made.connect(path).finished()
             assert asked.status == 200
-            assert [(frame.event, frame.data) for frame in asked.frames] == [("busy", {"reason": "not_ready"})]
+            assert [(frame.event, frame.data) for frame in asked.frames] == [
+                ("busy", {"reason": "not_ready"})
+            ]
 
 
 async def test_silence_is_broken_by_single_colon_lines(tmp_path: Path) -> None:
@@ -376,7 +386,9 @@ async def test_the_stop_says_when_to_come_back_and_ends_the_body_cleanly(tmp_pat
         assert [frame.event for frame in late.frames] == ["busy"]
 
 
-async def test_a_reader_that_goes_away_in_silence_is_noticed_and_nothing_is_kept_of_it(tmp_path: Path) -> None:
+async def test_a_reader_that_goes_away_in_silence_is_noticed_and_nothing_is_kept_of_it(
+    tmp_path: Path,
+) -> None:
     async with hub(tmp_path / "a.db") as made:
         await made.begin("r")
         stream = made.connect("r")
@@ -464,7 +476,11 @@ async def test_stalled_is_told_when_it_begins_and_when_it_ends_without_an_id(tmp
     clock = Clock()
     async with hub(tmp_path / "a.db", StreamSettings(keep_alive=0.2), clock) as made:
         await made.begin("r", stall_seconds=30.0)
-        one, many, paced = made.connect("r"), made.connect("/v1/stream"), made.connect("r", {"every": "100ms"})
+        one, many, paced = (
+            made.connect("r"),
+            made.connect("/v1/stream"),
+            made.connect("r", {"every": "100ms"}),
+        )
         for stream in (one, many, paced):
             await stream.until(lambda one: len(one.frames) >= 2)
         clock.now += 31
@@ -485,7 +501,9 @@ async def test_stalled_is_told_when_it_begins_and_when_it_ends_without_an_id(tmp
 # ── conflation ──────────────────────────────────────────────────────────────────────────────────────────
 
 
-async def test_every_sends_the_newest_state_once_and_with_an_id_when_nothing_is_withheld(tmp_path: Path) -> None:
+async def test_every_sends_the_newest_state_once_and_with_an_id_when_nothing_is_withheld(
+    tmp_path: Path,
+) -> None:
     async with hub(tmp_path / "a.db") as made:
         await made.begin("r", total=1000)
         stream = made.connect("r", {"every": "100ms"})
@@ -500,7 +518,9 @@ async def test_every_sends_the_newest_state_once_and_with_an_id_when_nothing_is_
         await stream.cut()
 
 
-async def test_every_shows_stage_changes_and_the_end_at_once_and_nothing_after_them_is_lost(tmp_path: Path) -> None:
+async def test_every_shows_stage_changes_and_the_end_at_once_and_nothing_after_them_is_lost(
+    tmp_path: Path,
+) -> None:
     async with hub(tmp_path / "a.db") as made:
         await made.begin("r", stages=[Stage(name="a"), Stage(name="b")])
         stream = made.connect("r", {"every": "60s"})
@@ -515,7 +535,9 @@ async def test_every_shows_stage_changes_and_the_end_at_once_and_nothing_after_t
         await stream.finished()
         assert _names(stream) == ["hello", "snapshot", "stage_changed", "completed"]
         assert stream.frames[-1].data["run"]["stages"][0]["done"] == 7
-        assert (await made.connect("r", {"every": "60s"}, last_event_id=stream.cursor).finished()).status == 204
+        assert (
+            await made.connect("r", {"every": "60s"}, last_event_id=stream.cursor).finished()
+        ).status == 204
 
 
 async def test_a_tick_right_after_a_stage_change_is_shown_when_its_time_has_come(tmp_path: Path) -> None:
