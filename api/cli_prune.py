@@ -37,7 +37,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(run=_run)
 
 
-def add_retention(parser: argparse.ArgumentParser) -> None:
+def add_retention(parser: "argparse._ActionsContainer") -> None:
     """``--keep-failed``, ``--archive`` and ``--no-archive``."""
     parser.add_argument("--keep-failed", action="store_true", help="keep the runs that failed")
     where = parser.add_mutually_exclusive_group()

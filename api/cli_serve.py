@@ -3,6 +3,7 @@
 import argparse
 
 from .cli_source import DEFAULT_DB, Commands, Usage, file_of
+from .cli_upkeep import add_upkeep, upkeep_of
 from .loop import run_loop
 from .server import Exposed, serve
 
@@ -21,6 +22,7 @@ def add_parser(commands: Commands) -> None:
         default="power",
         help="what a receipt survives: the loss of power, or only the end of this process",
     )
+    add_upkeep(parser)
     parser.set_defaults(run=_run)
 
 
@@ -32,6 +34,7 @@ def _run(arguments: argparse.Namespace) -> int:
             host=arguments.host,
             port=arguments.port,
             durability=arguments.durability,
+            beside=upkeep_of(arguments),
             listening=lambda url: print(f"listening on {url}", flush=True),
         )
     except Exposed as error:

@@ -14,7 +14,7 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Awaitable, Callable, Generator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
 
@@ -122,11 +122,13 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     durability: Durability = "power",
+    beside: Sequence[Callable[[Ledger], Awaitable[None]]] = (),
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve the ledger at ``path`` until SIGTERM or SIGINT, then drain and return with everything closed.
 
     ``listening`` is called with the URL once it answers. A second signal ends at once what is still open.
+    What is in ``beside`` runs as long as the server does, with the ledger it serves.
     Beyond loopback it listens only when there are tokens, which then are asked for.
     Raises Exposed when there are none, OSError when the address cannot be had, and what opening the ledger
     raises.
@@ -145,6 +147,8 @@ async def serve(
             async with anyio.create_task_group() as tasks:
                 serving = anyio.CancelScope()
                 await tasks.start(drain_on_signals, drain, serving)
+                for work in beside:
+                    tasks.start_soon(work, ledger)
                 with serving:
                     await serve_app(app, listener, drain=drain, listening=lambda: listening(url))
                 tasks.cancel_scope.cancel()
