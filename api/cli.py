@@ -4,6 +4,7 @@ Errors are one sentence on standard error. Each command is a module of its own t
 """
 
 import argparse
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -11,14 +12,37 @@ from importlib.metadata import version
 
 from progress_ledger.ledger.errors import LedgerError
 
-from . import cli_demo, cli_eta, cli_log, cli_ls, cli_serve, cli_show, cli_token, cli_watch
+from . import (
+    cli_demo,
+    cli_eta,
+    cli_exec,
+    cli_log,
+    cli_ls,
+    cli_pipe,
+    cli_serve,
+    cli_show,
+    cli_token,
+    cli_watch,
+)
 from .cli_audit import AUDIT_COMMANDS
 from .cli_source import Usage
 from .client import ConnectionLost, Refused
 
 __all__ = ("main",)
 
-_COMMANDS = (cli_serve, cli_demo, cli_ls, cli_show, cli_log, cli_watch, *AUDIT_COMMANDS, cli_eta, cli_token)
+_COMMANDS = (
+    cli_serve,
+    cli_demo,
+    cli_ls,
+    cli_show,
+    cli_log,
+    cli_watch,
+    cli_exec,
+    cli_pipe,
+    *AUDIT_COMMANDS,
+    cli_eta,
+    cli_token,
+)
 
 INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended."""
@@ -26,6 +50,9 @@ INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status and raises nothing."""
+    if isinstance(sys.stdout, io.TextIOWrapper):
+        # A terminal that cannot show a character gets another one, not an error.
+        sys.stdout.reconfigure(errors="replace")
     try:
         parsed = _parser().parse_args(arguments)
         status: int = parsed.run(parsed)
