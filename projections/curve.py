@@ -2,7 +2,7 @@
 
 A course has a bounded size whatever the number of ticks, is kept in units of work (so that a total that is
 unknown at first, or changes, spoils nothing), and costs a tick one comparison: the fold asks `done >=
-course.next` and calls :meth:`Course.mark` only when that is so, some forty times a stage.
+course.next` and calls :meth:`Course.mark` only when that is so, some twenty times a stage.
 """
 
 from bisect import bisect_left, bisect_right
@@ -25,9 +25,9 @@ __all__ = (
 )
 
 GRID: tuple[float, ...] = (
-    *(1 / 512, 1 / 256, 1 / 128, 1 / 64),
-    *sorted((*(i / 32 for i in range(1, 32)), 0.1, 0.9)),
-    *(1 - 1 / 64, 1 - 1 / 128, 1 - 1 / 256, 1 - 1 / 512, 1.0),
+    *(1 / 256, 1 / 64, 1 / 32),
+    *sorted((*(i / 10 for i in range(1, 10)), 0.25, 0.75)),
+    *(1 - 1 / 32, 1 - 1 / 64, 1 - 1 / 256, 1.0),
 )
 """Shares of a stage's work at which its time is remembered, finer at both ends, where jobs warm up and tidy
 up.
@@ -35,7 +35,7 @@ up.
 
 CELLS = len(GRID)
 
-SAID_AT = (0.1, 0.25, 0.5, 0.75, 0.9)
+SAID_AT = (0.1, 0.25, 0.5, 0.75)
 """Shares of a run at which what was predicted is kept."""
 
 DECILES = 10

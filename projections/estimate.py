@@ -42,12 +42,12 @@ NOISE = 2.0
 PLAIN = 0.1
 """Part of the plain mean in the answer, divided by the number of past runs."""
 
-HALVES = 4
-"""Without history the pace is the (geometric) mean of those over all of the work, its last half, quarter …
-1/16.
+HALVES = 3
+"""Without history the pace is the (geometric) mean of those over all of the work, its last half, quarter and
+eighth.
 """
 
-SLOWER = 0.4
+SLOWER = 0.3
 """A pace that falls is believed by this part: mostly it is one dear item, while a gain in speed mostly lasts.
 """
 

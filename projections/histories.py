@@ -27,6 +27,7 @@ class Histories:
 
     def __init__(self) -> None:
         self._kinds: OrderedDict[str, KindHistory] = OrderedDict()
+        self._priors: dict[str, Prior | None] = {}  # of the kinds of which no run has ended since it was made
         self._unsaved: set[str] = set()
 
     def get(self, kind: str) -> KindHistory | None:
@@ -43,7 +44,13 @@ class Histories:
         if not isinstance(spec, RunSpec):
             return None
         history = self._kinds.get(spec.kind)
-        return None if history is None else history.prior(first.position)
+        if history is None:
+            return None
+        if first.position <= history.position:
+            return history.prior(first.position)
+        if spec.kind not in self._priors:
+            self._priors[spec.kind] = history.prior()
+        return self._priors[spec.kind]
 
     def ended(self, state: RunState) -> None:
         """A run has just ended. Told twice, or told of an end that is in already, nothing changes."""
@@ -62,10 +69,12 @@ class Histories:
                 unit=state.unit,
             )
         history.ended(state.status, state.position, summary)
+        self._priors.pop(state.kind, None)
         self._kinds.move_to_end(state.kind)
         self._unsaved.add(state.kind)
         if len(self._kinds) > MAX_KINDS:
-            self._kinds.popitem(last=False)
+            oldest, _ = self._kinds.popitem(last=False)
+            self._priors.pop(oldest, None)
 
     def ends(self) -> dict[int, tuple[str, RunSummary]]:
         """The kept summaries by the position of their run's end, with their kinds."""
@@ -75,6 +84,7 @@ class Histories:
         """A run that completed there is gone from the log; what was kept of it takes its place."""
         history = self._kinds.setdefault(kind, KindHistory(kind))
         history.ended("completed", summary.position, summary)
+        self._priors.pop(kind, None)
         self._kinds.move_to_end(kind)
         self._unsaved.add(kind)
 
@@ -88,6 +98,7 @@ class Histories:
                 continue
         found.sort(key=lambda history: history.position)
         self._kinds = OrderedDict((history.kind, history) for history in found[-MAX_KINDS:])
+        self._priors = {}
         self._unsaved = set()
 
     async def save(self, log: EventLog) -> None:

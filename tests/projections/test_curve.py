@@ -19,7 +19,7 @@ def _course(total: int | None, reached: list[tuple[int, float]]) -> Course:
     return course
 
 
-def test_a_million_ticks_want_some_forty_marks() -> None:
+def test_a_million_ticks_want_some_twenty_marks() -> None:
     course = Course()
     course.retotal(0, 1_000_000)
     marks = 0

@@ -115,7 +115,7 @@ def test_what_was_predicted_is_kept_and_judged() -> None:
     fold.whole("a", 100)
     fold.whole("b", 100)
     history = _history(fold)
-    assert [said.share for said in history.last[-1].said] == [0.1, 0.25, 0.5, 0.75, 0.9]
+    assert [said.share for said in history.last[-1].said] == [0.1, 0.25, 0.5, 0.75]
     accuracy = history.accuracy()
     assert accuracy.predictions == 8
     assert accuracy.within == 1.0
@@ -131,7 +131,7 @@ def test_errors_of_the_plain_mean_do_not_make_a_band() -> None:
     fold.whole("b", 100)
     prior = _history(fold).prior()
     assert prior is not None
-    assert len(prior.errors) == 5
+    assert len(prior.errors) == 4
 
 
 def test_a_run_that_took_no_time_teaches_nothing() -> None:
