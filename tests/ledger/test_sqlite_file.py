@@ -1,4 +1,4 @@
-"""Files that are not ours, newer, broken, locked, full or not to be written: a clear error, and nothing lost."""
+"""Files that are not ours, newer, broken, locked, full, not to be written: a clear error, nothing lost."""
 
 from __future__ import annotations
 
@@ -319,7 +319,8 @@ def test_where_a_file_may_not_grow_nothing_is_lost_and_the_next_request_works(tm
     assert rest == ["4 True", "True"]
 
 
-async def test_a_full_disk_is_said_and_once_there_is_room_it_goes_on(tmp_path: Path) -> None:
+@pytest.fixture
+def small_disk(tmp_path: Path) -> Iterator[Path]:
     disk = tmp_path / "disk"
     disk.mkdir()
     mount = shutil.which("mount")
@@ -327,26 +328,32 @@ async def test_a_full_disk_is_said_and_once_there_is_room_it_goes_on(tmp_path: P
         pytest.skip("mounting a small disk takes root")
     if subprocess.run([mount, "-t", "tmpfs", "-o", "size=600k", "none", disk], check=False).returncode:
         pytest.skip("a small disk cannot be mounted here")
-    try:
-        async with Ledger.open(disk / "log.db") as ledger:
-            await ledger.create(RunSpec(kind="k"), run_id="r")
-            (disk / "ballast").write_bytes(b"x" * 100_000)
-            accepted = 1
-            with pytest.raises(DiskFull, match="full"):
-                for _ in range(1000):
-                    await ledger.append("r", [Ticked(done=1, message="x" * 20_000)])
-                    accepted += 1
-            with pytest.raises(DiskFull):
+    yield disk
+    subprocess.run(["umount", "-l", disk], check=True)
+
+
+async def test_a_full_disk_is_said_and_once_there_is_room_it_goes_on(small_disk: Path) -> None:
+    async with Ledger.open(small_disk / "log.db") as ledger:
+        await ledger.create(RunSpec(kind="k"), run_id="r")
+        (small_disk / "ballast").write_bytes(b"x" * 100_000)
+        accepted = 1
+
+        async def fill() -> None:
+            nonlocal accepted
+            for _ in range(1000):
                 await ledger.append("r", [Ticked(done=1, message="x" * 20_000)])
-            head = await ledger.log.run("r")
-            assert head is not None
-            assert head.version == accepted
-            (disk / "ballast").unlink()
-            more = await ledger.append("r", [Ticked(done=2)])
-            assert more.receipts[0].version == accepted + 1
-            assert len(await ledger.log.read_run("r", limit=10_000)) == accepted + 1
-    finally:
-        subprocess.run(["umount", "-l", disk], check=True)
+                accepted += 1
+
+        for _ in range(2):
+            with pytest.raises(DiskFull, match="full"):
+                await fill()
+        head = await ledger.log.run("r")
+        assert head is not None
+        assert head.version == accepted > 1
+        (small_disk / "ballast").unlink()
+        more = await ledger.append("r", [Ticked(done=2)])
+        assert more.receipts[0].version == accepted + 1
+        assert len(await ledger.log.read_run("r", limit=10_000)) == accepted + 1
 
 
 def test_no_room_for_a_file_is_a_full_disk(tmp_path: Path) -> None:
@@ -448,9 +455,14 @@ async def test_the_lock_is_handed_on_as_soon_as_it_is_free(tmp_path: Path) -> No
 
 def test_a_transaction_is_rolled_back_on_any_error(tmp_path: Path) -> None:
     connection = _write(tmp_path / "log.db")
-    with pytest.raises(KeyboardInterrupt), transaction(connection):
-        connection.execute("UPDATE ledger SET position = 77")
-        raise KeyboardInterrupt
+
+    def interrupted() -> None:
+        with transaction(connection):
+            connection.execute("UPDATE ledger SET position = 77")
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        interrupted()
     assert not connection.in_transaction
     assert connection.execute("SELECT position FROM ledger").fetchone() == (0,)
     connection.close()

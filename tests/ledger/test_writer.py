@@ -232,17 +232,16 @@ async def test_closing_answers_all_that_is_in_line_and_refuses_what_comes_later(
     async def bring(writer: Writer) -> None:
         answers.extend(await writer.append([_tick()]))
 
-    async with anyio.create_task_group() as producers:
-        async with _running(log) as writer:
-            await writer.append([_creation()])
-            log.hold()
-            for _ in range(10):
-                producers.start_soon(bring, writer)
-            await log.entered.wait()
-            writer.close()
-            with pytest.raises(Closed):
-                await writer.append([_tick()])
-            log.gate.set()
+    async with anyio.create_task_group() as producers, _running(log) as writer:
+        await writer.append([_creation()])
+        log.hold()
+        for _ in range(10):
+            producers.start_soon(bring, writer)
+        await log.entered.wait()
+        writer.close()
+        with pytest.raises(Closed):
+            await writer.append([_tick()])
+        log.gate.set()
     assert [type(answer) for answer in answers] == [Accepted] * 10
 
 
@@ -256,16 +255,15 @@ async def test_whoever_waits_for_a_place_when_the_writer_closes_is_told() -> Non
         except Closed as error:
             refused.append(error)
 
-    async with anyio.create_task_group() as producers:
-        async with _running(log) as writer:
-            await writer.append([_creation()])
-            log.hold()
-            for _ in range(3):
-                producers.start_soon(bring, writer)
-            await log.entered.wait()
-            await anyio.wait_all_tasks_blocked()
-            writer.close()
-            log.gate.set()
+    async with anyio.create_task_group() as producers, _running(log) as writer:
+        await writer.append([_creation()])
+        log.hold()
+        for _ in range(3):
+            producers.start_soon(bring, writer)
+        await log.entered.wait()
+        await anyio.wait_all_tasks_blocked()
+        writer.close()
+        log.gate.set()
     assert len(refused) == 1
     assert log.sizes == [1, MAX_WAITING, MAX_WAITING]
 
@@ -278,16 +276,15 @@ async def test_a_writer_that_is_cancelled_finishes_what_is_in_line() -> None:
     async def bring(run_id: str) -> None:
         answers.extend(await writer.append([_creation(run_id)]))
 
-    async with anyio.create_task_group() as producers:
-        async with anyio.create_task_group() as tasks:
-            tasks.start_soon(writer.run)
-            log.hold()
-            producers.start_soon(bring, "a")
-            await log.entered.wait()
-            producers.start_soon(bring, "b")
-            await _until(lambda: writer.statistics.waiting == 1)
-            tasks.cancel_scope.cancel()
-            log.gate.set()
+    async with anyio.create_task_group() as producers, anyio.create_task_group() as tasks:
+        tasks.start_soon(writer.run)
+        log.hold()
+        producers.start_soon(bring, "a")
+        await log.entered.wait()
+        producers.start_soon(bring, "b")
+        await _until(lambda: writer.statistics.waiting == 1)
+        tasks.cancel_scope.cancel()
+        log.gate.set()
     assert [type(answer) for answer in answers] == [Accepted] * 2
     with pytest.raises(Closed):
         await writer.append([_creation("c")])
