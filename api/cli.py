@@ -14,6 +14,7 @@ from progress_ledger.ledger.errors import LedgerError
 
 from . import (
     cli_demo,
+    cli_doctor,
     cli_eta,
     cli_exec,
     cli_log,
@@ -42,6 +43,7 @@ _COMMANDS = (
     *AUDIT_COMMANDS,
     cli_eta,
     cli_token,
+    cli_doctor,
 )
 
 INTERRUPTED = 130
