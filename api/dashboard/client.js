@@ -205,7 +205,11 @@ export class Connection {
           this.#retry = null;
           const first = await this.#poll();
           if (first.stop) return this.#say(first.stop, first);
-          if (first.heard) continue;
+          if (first.heard) {
+            this.#say("polling", { reason: first.reason, retryAt: streamAgainAt });
+            await this.#sleep(POLL_MS);
+            continue;
+          }
         }
         this.#retry = outcome.retry ?? null;
         this.lastReason = outcome.reason ?? null;
@@ -526,9 +530,8 @@ export function follow(what, options = {}) {
       },
     });
     connection.endsOnFinal = single;
-    return Object.assign(handle, { close: () => connection.close(), retry: () => connection.retry(), get lastEventId() {
-      return connection.lastId;
-    } });
+    Object.defineProperty(handle, "lastEventId", { get: () => connection.lastId });
+    return Object.assign(handle, { close: () => connection.close(), retry: () => connection.retry() });
   }
 
   const hub = hubFor({ ...common, share: true });

@@ -20,9 +20,11 @@ export class Foretold {
   }
 
   #put(run) {
-    const at = stamp(run.updated_at);
+    // When it was said: the run's start plus its age, for an estimate also moves while no event comes.
+    const start = stamp(run.started_at);
+    if (start === null || run.status !== "running" || run.stalled || run.eta_seconds === null) return;
+    const at = start + run.elapsed_seconds * 1000;
     const finish = stamp(run.finish_at);
-    if (at === null || run.status !== "running" || run.eta_seconds === null) return;
     const edge = (seconds) => (seconds === null || seconds === undefined ? null : at + seconds * 1000);
     this.samples.push({ at, version: run.version, finish: finish ?? edge(run.eta_seconds), low: edge(run.eta_low), high: edge(run.eta_high) });
   }
@@ -40,7 +42,8 @@ export class Foretold {
 
   /** All samples up to a time; takes note of `run` on the way when it is newer. */
   until(time, run) {
-    if ((this.samples.at(-1)?.version ?? 0) < run.version) this.#put(run);
+    const last = this.samples.at(-1);
+    if (!last || run.version > last.version) this.#put(run);
     if (this.samples.length > KEEP) this.samples = this.samples.filter((_, at) => at % 2 === 0);
     return this.samples.filter((one) => one.at <= time);
   }

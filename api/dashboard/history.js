@@ -75,16 +75,22 @@ export function course(events, stages = []) {
   return out;
 }
 
-/** Units per second in `buckets` equal stretches of the course: `[{at, rate}]`; the quiet ones are 0. */
-export function rates(points, buckets = 60) {
-  if (points.length < 2) return [];
+/**
+ * Units per second in equal stretches of the course: `[{at, rate}]`. Work is spread evenly between two points, and
+ * a stretch holds about three of them, so that sparse ticks do not look like bursts.
+ */
+export function rates(points, most = 60) {
+  if (points.length < 3) return [];
   const [first, last] = [points[0].at, points.at(-1).at];
-  const width = Math.max(1000, (last - first) / buckets);
+  const buckets = Math.max(2, Math.min(most, Math.floor(points.length / 3)));
+  const width = Math.max(500, (last - first) / buckets);
   const out = [];
-  let [at, before] = [0, points[0].work];
-  for (let edge = first + width; edge <= last + width * 0.5; edge += width) {
-    let work = before;
-    while (at < points.length && points[at].at <= edge) work = points[at++].work;
+  let [at, before] = [1, points[0].work];
+  for (let edge = first + width; edge <= last + 1; edge += width) {
+    while (at < points.length - 1 && points[at].at < edge) at += 1;
+    const [a, b] = [points[at - 1], points[at]];
+    const part = b.at > a.at ? Math.min(1, (edge - a.at) / (b.at - a.at)) : 1;
+    const work = a.work + part * (b.work - a.work);
     out.push({ at: edge - width / 2, rate: Math.max(0, (work - before) / (width / 1000)) });
     before = work;
   }

@@ -9,6 +9,7 @@ import { serverNow } from "./requests.js";
 const FILTERS = ["status", "kind", "scope", "label", "q"];
 const CHIPS = ["stalled", "running", "paused", "queued", "failed", "interrupted", "cancelled", "completed"];
 const FILL_MS = 8; // of one frame, for filling rows nobody looks at yet
+const NEW_ROWS = 60; // built in one frame: a thousand at once would block the page for a third of a second
 
 export class ListView {
   #rows = new Map();
@@ -155,19 +156,24 @@ export class ListView {
         this.#rows.delete(id);
         this.#seen.delete(id);
       }
-    const nodes = runs.map((run) => {
+    let built = 0;
+    const nodes = [];
+    for (const run of runs) {
       let row = this.#rows.get(run.run_id);
+      if (!row && built >= NEW_ROWS) continue;
       if (!row) {
+        built += 1;
         row = new Row(run.run_id);
         this.#rows.set(run.run_id, row);
         this.#dirty.add(run.run_id);
         this.watch.observe(row.root);
         this.#kind(run.kind);
       }
-      return row.root;
-    });
+      nodes.push(row.root);
+    }
     arrange(this.body, nodes);
-    this.#order = key;
+    this.#order = nodes.length === runs.length ? key : "";
+    if (!this.#order) this.paint();
   }
 
   /** Rows in the window are written at once, the others as far as this frame has time. */

@@ -18,10 +18,15 @@ export function found(run, words) {
 
 /** Stalled, running, paused, queued, failed, the rest; inside each the newest first. Stable while runs tick. */
 export function byUrgency(a, b) {
-  const rank = (RANK[shown(a)] ?? 5) - (RANK[shown(b)] ?? 5);
-  if (rank) return rank;
-  const when = (run) => stamp(over(run) ? run.finished_at : (run.started_at ?? run.queued_at)) ?? 0;
-  return when(b) - when(a) || (a.run_id < b.run_id ? 1 : -1);
+  return place(a).rank - place(b).rank || place(b).when - place(a).when || (a.run_id < b.run_id ? 1 : -1);
+}
+
+/** What the order asks of a run, worked out once for each state of it: a thousand rows are sorted every frame. */
+function place(run) {
+  return (run.place ??= {
+    rank: RANK[shown(run)] ?? 5,
+    when: stamp(over(run) ? run.finished_at : (run.started_at ?? run.queued_at)) ?? 0,
+  });
 }
 
 export class Store {
@@ -115,7 +120,7 @@ export class Store {
 
   #put(run) {
     const held = this.runs.get(run.run_id);
-    if (!held || run.version >= held.version) this.runs.set(run.run_id, { ...run, heard: Date.now() });
+    if (!held || run.version >= held.version) this.runs.set(run.run_id, { ...run, heard: Date.now(), place: undefined });
   }
 
   take(run) {
@@ -140,12 +145,10 @@ export class Store {
     }, wait);
   }
 
-  shows(run) {
-    const { status, q } = this.filters;
-    return (!status || shown(run) === status) && found(run, q) && matches(run, this.#narrow);
-  }
-
   visible() {
-    return [...this.runs.values()].filter((run) => this.shows(run)).sort(byUrgency);
+    const { status, q } = this.filters;
+    const narrow = this.#narrow;
+    const shows = (run) => (!status || shown(run) === status) && found(run, q) && matches(run, narrow);
+    return [...this.runs.values()].filter(shows).sort(byUrgency);
   }
 }
