@@ -21,7 +21,24 @@ from msgspec import Struct
 from .curve import CELLS, GRID, Course
 from .history import Prior
 
-__all__ = ("NOTHING", "Estimate", "Plan", "estimate", "longest", "overall")
+__all__ = (
+    "NOTHING",
+    "BAND",
+    "FITFUL",
+    "HALVES",
+    "NARROWEST",
+    "NOISE",
+    "PLAIN",
+    "PRIOR_SHARE",
+    "SLOWER",
+    "STEADY",
+    "UNSTEADY",
+    "Estimate",
+    "Plan",
+    "estimate",
+    "longest",
+    "overall",
+)
 
 PRIOR_SHARE = 0.6
 """After this share of its time a run with a changing pace counts as much as its history."""
