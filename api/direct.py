@@ -8,6 +8,7 @@ itself, and when the first piece of the body came out below exactly as the strea
 nothing in between (compression, say) rewrites bodies.
 """
 
+from collections.abc import Callable
 from typing import Any
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -20,10 +21,14 @@ _KEY = "progress_ledger.line"
 class Line:
     """A response's way out, as the server sees it."""
 
-    __slots__ = ("_cycle", "_last")
+    __slots__ = ("_closing", "_cycle", "_flow", "_last", "write")
 
     def __init__(self, cycle: Any) -> None:
+        self.write: Callable[[bytes], None] = cycle.transport.write
+        """Writes bytes that are framed as a chunk already. Only while :attr:`ready`."""
         self._cycle = cycle
+        self._flow = cycle.flow
+        self._closing: Callable[[], bool] = cycle.transport.is_closing
         self._last: object = None
 
     async def send(self, message: Message) -> None:
@@ -41,12 +46,7 @@ class Line:
     @property
     def ready(self) -> bool:
         """Whether the transport takes more: the reader is there and keeps up."""
-        cycle = self._cycle
-        return not (cycle.flow.write_paused or cycle.disconnected or cycle.transport.is_closing())
-
-    def write(self, chunk: bytes) -> None:
-        """Write bytes that are framed as a chunk already. Only while :attr:`ready`."""
-        self._cycle.transport.write(chunk)
+        return not (self._flow.write_paused or self._closing())
 
 
 class Direct:

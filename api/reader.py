@@ -12,10 +12,11 @@ class Reader:
 
     ``place`` is where it is in its topic's tail and ``alone`` whether its stream ends with a run. ``due`` is
     the loop's time at which it owes a sign of life, ``check`` that at which it is looked at in any case.
-    While it waits, whoever has news may write them to its ``line`` and move its place.
+    While it is ``waiting`` it has sent all there was, and whoever has news may write them to its ``line`` and
+    move its place.
     """
 
-    __slots__ = ("_waiter", "alone", "check", "due", "gone", "line", "place")
+    __slots__ = ("_waiter", "alone", "check", "due", "gone", "line", "place", "waiting")
 
     def __init__(self, *, alone: bool) -> None:
         self.alone = alone
@@ -24,15 +25,12 @@ class Reader:
         self.due = 0.0
         self.check = 0.0
         self.gone = False
+        self.waiting = False
         self._waiter: asyncio.Future[None] | None = None
-
-    @property
-    def waiting(self) -> bool:
-        """Whether it has sent all there was and nobody has woken it yet."""
-        return self._waiter is not None and not self._waiter.done()
 
     def wake(self) -> None:
         """Let :meth:`wait` return."""
+        self.waiting = False
         waiter = self._waiter
         if waiter is not None and not waiter.done():
             waiter.set_result(None)
@@ -45,7 +43,9 @@ class Reader:
     async def wait(self) -> None:
         """Until woken. Nothing may be awaited between looking for news and this call."""
         self._waiter = asyncio.get_running_loop().create_future()
+        self.waiting = True
         try:
             await self._waiter
         finally:
+            self.waiting = False
             self._waiter = None

@@ -60,6 +60,7 @@ class Streams:
             service.projector,
             epoch=service.ledger.epoch,
             clock=service.ledger.clock,
+            busy=lambda: service.ledger.busy,
             tail_frames=max(2_048, settings.replay_limit),
             tail_bytes=settings.tail_bytes,
             keep_alive=settings.keep_alive,

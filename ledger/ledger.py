@@ -138,6 +138,11 @@ class Ledger(Reporting):
         """What the writer has done since the ledger was opened."""
         return self._writer.statistics
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written, or waits for it: what is not urgent then leaves the loop alone."""
+        return self._writer.busy
+
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit of this process, before its receipts. Returns its stop."""
         return self._writer.listen(listener)

@@ -111,6 +111,11 @@ class Writer:
         """Totals since the ledger was opened."""
         return WriterStatistics(self._commits, self._events, self._seconds, self._waiting)
 
+    @property
+    def busy(self) -> bool:
+        """Whether something is being written or waits for it."""
+        return bool(self._jobs) or not self._idle
+
     def close(self) -> None:
         """Take no more requests; :meth:`run` returns when those in line are done."""
         self._closing = True
