@@ -155,7 +155,11 @@ class Merge:
 
     def _count_is_right(self, value: object) -> bool:
         # What counts like an int (numpy's, say) is welcome; a float that happens to be whole is as well.
-        if not isinstance(value, SupportsInt) or int(value) != value or not 0 <= int(value) <= MAX_COUNT:
+        try:
+            right = isinstance(value, SupportsInt) and int(value) == value and 0 <= int(value) <= MAX_COUNT
+        except (ValueError, OverflowError):
+            right = False  # not a number, or infinite
+        if not right:
             self._wrong(f"{value!r} is no whole number from 0 to 2**63 - 1")
             return False
         return True
