@@ -62,7 +62,7 @@ async def _list(arguments: argparse.Namespace) -> None:
     if people:
         table = console()
         if runs:
-            table.print(runs_table(runs))
+            table.print(runs_table(runs, width=table.width))
         told = ", ".join(f"{number} {name}" for name, number in counts.items() if number)
         table.print(told or "no runs", style="dim")
 

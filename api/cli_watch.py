@@ -92,7 +92,8 @@ class _Screen:
             active = [run for run in runs if not ended(run)]
             over = [run for run in runs if ended(run)]
             shown = (active + over[::-1])[:_SHOWN]
-            view: RenderableType = runs_table(shown) if shown else Text("no active runs", "dim")
+            width = self._live.console.width
+            view: RenderableType = runs_table(shown, width=width) if shown else Text("no active runs", "dim")
         else:
             view = run_lines(self.last) if self.last else Text("waiting for the run", "dim")
         self._live.update(Group(view, Text(self._trouble, "yellow")) if self._trouble else view, refresh=True)

@@ -4,7 +4,6 @@ Whatever a producer wrote is shown as plain text: control characters, which a te
 replaced.
 """
 
-import os
 import sys
 import unicodedata
 from collections.abc import Mapping
@@ -140,13 +139,13 @@ def ended(run: Mapping[str, Any]) -> bool:
     return run["status"] in TERMINAL
 
 
-def bar(percent: float | None) -> Text:
-    """A bar with its percent beside it."""
+def bar(percent: float | None, *, cells: int = _BAR) -> Text:
+    """A bar of so many cells with its percent beside it; ``?`` when unknown."""
     if percent is None:
         return Text("?".rjust(6))
-    filled = int(_BAR * percent / 100)
-    drawn = Text("█" * filled, "cyan") + Text("─" * (_BAR - filled), "dim")
-    return drawn + Text(f" {percent:5.1f} %")
+    filled = int(cells * percent / 100)
+    drawn = Text("█" * filled, "cyan") + Text("─" * (cells - filled), "dim")
+    return Text.assemble(drawn, " " if cells else "", f"{percent:5.1f} %")
 
 
 def done_of(run: Mapping[str, Any]) -> str:
@@ -158,22 +157,36 @@ def done_of(run: Mapping[str, Any]) -> str:
     return text if unit in (None, "bytes") else f"{text} {plain(unit)}"
 
 
-def runs_table(runs: list[dict[str, Any]]) -> Table:
-    """The list: a row a run."""
+def runs_table(runs: list[dict[str, Any]], *, width: int = 120) -> Table:
+    """The list: a row a run. A narrow terminal gets fewer columns, and always whole run ids."""
+    shown = ["run", "kind", "status", "progress", "left"]
+    if width >= 100:
+        shown.insert(4, "done")
+    if width >= 140:
+        shown.append("updated")
+    rows = [_row(run, cells=10 if width >= 120 else 0) for run in runs]
     table = Table(box=None, pad_edge=False, header_style="dim")
-    for name in ("run", "kind", "status", "progress", "done", "left", "updated"):
-        table.add_column(name, no_wrap=name not in ("run", "kind"), overflow="fold")
-    for run in runs:
-        table.add_row(
-            Text(plain(run["run_id"])),
-            Text(plain(run["kind"])),
-            status_text(run),
-            bar(run["percent"]),
-            Text(done_of(run)),
-            Text("–" if ended(run) else duration(run["eta_seconds"])),
-            Text(clock_time(run["updated_at"])),
+    for name in shown:
+        narrow = name == "kind"
+        widest = 0 if narrow else max((row[name].cell_len for row in rows), default=0)
+        table.add_column(
+            name, no_wrap=True, overflow="ellipsis", min_width=widest, max_width=16 if narrow else None
         )
+    for row in rows:
+        table.add_row(*(row[name] for name in shown))
     return table
+
+
+def _row(run: Mapping[str, Any], *, cells: int) -> dict[str, Text]:
+    return {
+        "run": Text(plain(run["run_id"])),
+        "kind": Text(plain(run["kind"])),
+        "status": status_text(run),
+        "progress": bar(run["percent"], cells=cells),
+        "done": Text(done_of(run)),
+        "left": Text("–" if ended(run) else duration(run["eta_seconds"])),
+        "updated": Text(clock_time(run["updated_at"])),
+    }
 
 
 _SHOWN = ("title", "scope", "stage", "message", "error", "owner", "slot", "parent", "retry_of")
@@ -233,12 +246,7 @@ def _value(value: object) -> str:
 
 def console() -> Console:
     """Standard output for people. ``TERM=dumb`` and ``NO_COLOR`` are heeded."""
-    return Console(highlight=False, markup=False, soft_wrap=False, legacy_windows=False, width=_width())
-
-
-def _width() -> int | None:
-    columns = os.environ.get("COLUMNS", "")
-    return int(columns) if columns.isdigit() and int(columns) > 0 else None
+    return Console(highlight=False, markup=False)
 
 
 def run_lines(run: dict[str, Any]) -> Group:

@@ -172,7 +172,12 @@ async def program(*arguments: str, cwd: Path, **more: str) -> Done:
 
 
 async def on_terminal(
-    *arguments: str, cwd: Path, columns: int = 120, until: str | None = None, keys: bytes = b"", **more: str
+    *arguments: str,
+    cwd: Path,
+    columns: int = 120,
+    until: str | None = None,
+    keys: bytes = b"",
+    env: Mapping[str, str] | None = None,
 ) -> Done:
     """Run ``progress-ledger`` with a terminal for its output; both streams come back as one text.
 
@@ -185,7 +190,7 @@ async def on_terminal(
         *PROGRAM,
         *arguments,
         cwd=cwd,
-        env=known | more,
+        env=known | dict(env or {}),
         stdin=theirs,
         stdout=theirs,
         stderr=theirs,

@@ -1,0 +1,122 @@
+"""The command line ends with the right status and one sentence, whatever is wrong."""
+
+from __future__ import annotations
+
+import sqlite3
+from pathlib import Path
+
+import anyio
+import pytest
+
+from progress_ledger.api.cli import main
+from tests.api.asking import PROGRAM, api, environment, program
+
+pytestmark = pytest.mark.anyio
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("fly",),
+        ("show",),
+        ("ls", "--limit", "many"),
+        ("ls", "--limit", "0"),
+        ("ls", "--db", "a", "--url", "http://b"),
+        ("ls", "--url", "nonsense"),
+        ("serve", "--port", "99999"),
+    ],
+)
+def test_wrong_usage_is_2(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert "Traceback" not in told.err
+    assert told.err
+
+
+@pytest.mark.parametrize("arguments", [("--help",), ("--version",), ("serve", "--help"), ("demo", "--help")])
+def test_help_is_0(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(arguments) == 0
+    assert capsys.readouterr().out
+
+
+async def test_a_question_the_ledger_does_not_understand_is_2(tmp_path: Path) -> None:
+    async with api(tmp_path / "p.db") as asked:
+        await asked.begin("r")
+    for arguments in (("ls", "--status", "busy"), ("show", "r", "--at", "noon"), ("ls", "--label", "x")):
+        done = await program(*arguments, "--db", "p.db", cwd=tmp_path)
+        assert (done.status, done.output) == (2, "")
+        assert len(done.errors.splitlines()) == 1
+
+
+async def test_what_is_not_there_is_1_and_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "text.db").write_text("this is no database at all, whatever its name says\n" * 100)
+    other = sqlite3.connect(tmp_path / "other.db")
+    other.execute("CREATE TABLE t (x)")
+    other.close()
+    async with api(tmp_path / "p.db"):
+        pass
+    for arguments in (
+        ("ls", "--db", "missing.db"),
+        ("ls", "--db", "no/such/folder.db"),
+        ("ls", "--db", "text.db"),
+        ("ls", "--db", "other.db"),
+        ("show", "--db", "p.db", "nope"),
+        ("log", "--db", "p.db", "nope"),
+        ("watch", "--db", "p.db", "nope"),
+        ("show", "--db", "p.db", "a/../b"),
+        ("ls", "--url", "http://127.0.0.1:1"),
+        ("serve", "--db", "other.db", "--port", "0"),
+        ("demo", "--db", "text.db"),
+    ):
+        done = await program(*arguments, cwd=tmp_path)
+        assert (done.status, done.output) == (1, ""), arguments
+        assert done.errors.startswith("progress-ledger: "), done.errors
+        assert len(done.errors.splitlines()) == 1, done.errors
+    assert not (tmp_path / "missing.db").exists()
+
+
+async def test_a_reader_who_has_had_enough_is_no_error(tmp_path: Path) -> None:
+    async with api(tmp_path / "p.db") as asked:
+        await asked.begin("r")
+        for _ in range(20):
+            await asked.append("r", *[{"type": "noted", "data": {"message": "x" * 1_000}}] * 100)
+    command = [*PROGRAM, "log", "--db", "p.db", "r"]
+    done = await anyio.run_process(
+        ["sh", "-c", '{ "$@"; echo "status $?" >&2; } | head -n 1', "sh", *command],
+        cwd=tmp_path,
+        env=environment(),
+        check=False,
+    )
+    assert done.stdout.startswith(b'{"position":1,')
+    assert done.stderr == b"status 0\n"
+
+
+def test_what_nobody_foresaw_is_one_sentence_and_a_traceback_on_request(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fails(*_: object) -> None:
+        raise ZeroDivisionError("by zero")
+
+    monkeypatch.setattr("progress_ledger.api.cli_ls.run_loop", fails)
+    assert main(["ls"]) == 1
+    assert capsys.readouterr().err.startswith("progress-ledger: ZeroDivisionError: by zero (")
+    monkeypatch.setenv("PROGRESS_LEDGER_TRACEBACK", "1")
+    with pytest.raises(ZeroDivisionError):
+        main(["ls"])
+
+
+def test_ctrl_c_is_what_a_shell_expects(monkeypatch: pytest.MonkeyPatch) -> None:
+    def stopped(*_: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("progress_ledger.api.cli_ls.run_loop", stopped)
+    assert main(["ls"]) == 130
+
+
+async def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("not a folder")
+    done = await program("serve", "--db", "file/p.db", "--port", "0", cwd=tmp_path)
+    assert (done.status, done.output) == (1, "")
+    assert len(done.errors.splitlines()) == 1
