@@ -5,8 +5,10 @@ import { ago, duration, percent, sentence, shown, title } from "./format.js";
 import { ListView } from "./list.js";
 import { RunView } from "./run.js";
 import { query } from "./requests.js";
+import { role, signIn, signOut } from "./signin.js";
 
 const SAY_EVERY_MS = 10000;
+const SIGNED_IN = "progress-ledger signed in";
 const COLOURS = { running: "#2f6fd0", stalled: "#b45f06", failed: "#c4314b", completed: "#2b8a4b", interrupted: "#7d4cc0" };
 
 const main = document.getElementById("main");
@@ -53,6 +55,30 @@ const REASONS = {
 function onState(next) {
   state = next;
   light();
+  if (next.phase === "stopped" && next.reason === "unauthorized") askForToken();
+}
+
+/** Puts the form in the place of the view; once signed in, the page starts anew with the cookie. */
+function askForToken() {
+  if (main.querySelector(".signin")) return;
+  view?.close();
+  const form = signIn(() => {
+    localStorage.setItem(SIGNED_IN, "yes"); // not the token: only that there is one to forget
+    location.reload();
+  });
+  main.replaceChildren(form.root);
+  document.title = "Sign in – progress-ledger";
+  form.focus();
+}
+
+/** Readers are not shown what they may not do; who came with a cookie can leave. */
+async function whoAmI() {
+  const mine = await role();
+  document.body.dataset.role = mine ?? "";
+  if (mine === "none") askForToken();
+  const out = document.getElementById("signout");
+  show(out, mine !== "none" && localStorage.getItem(SIGNED_IN) !== null);
+  out.addEventListener("click", () => signOut().finally(() => (localStorage.removeItem(SIGNED_IN), location.reload())));
 }
 
 function light() {
@@ -131,3 +157,4 @@ document.addEventListener("keydown", (event) => {
 });
 setInterval(light, 1000);
 open();
+whoAmI();

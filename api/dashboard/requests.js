@@ -49,6 +49,8 @@ const run = (id) => `v1/runs/${encodeURIComponent(id)}`;
 
 export const getRuns = (filters) => ask(`v1/runs${query(filters)}`);
 export const getRun = (id, at) => ask(`${run(id)}${query({ at })}`);
+export const getWhy = (id) => ask(`${run(id)}/eta`);
+export const getLogHead = () => ask("v1/log");
 export const getEvents = (id, after, limit = 1000) => ask(`${run(id)}/events${query({ after, limit })}`);
 export const getArchive = (id) => ask(`${run(id)}/events`, { accept: "application/x-ndjson" });
 export const cancelRun = (id, reason) => ask(`${run(id)}/cancel`, { body: reason ? { reason } : {} });

@@ -8,13 +8,14 @@ import { clock, over, stamp } from "./format.js";
 import { course, rates } from "./history.js";
 import { kin, kinPanel, past } from "./kin.js";
 import { EventLog, Events } from "./log.js";
-import { getRun, serverNow } from "./requests.js";
+import { getLogHead, getRun, getWhy, serverNow } from "./requests.js";
 import { silence } from "./row.js";
 import { Gantt, SegmentedBar } from "./stages.js";
 import { Summary } from "./summary.js";
 import { Foretold } from "./foretold.js";
 
 const EVENTS_EVERY_MS = 1000;
+const REASONS_EVERY_MS = 20000;
 
 export class RunView {
   run = null; // the newest
@@ -75,6 +76,7 @@ export class RunView {
   close() {
     this.#closed = true;
     clearInterval(this.clockwork);
+    clearTimeout(this.later);
     removeEventListener("hashchange", this.onHash);
     this.foretold.close();
     this.#stream?.close();
@@ -130,6 +132,7 @@ export class RunView {
 
   async #surroundings() {
     const run = this.run;
+    this.#reasons();
     try {
       this.foretold.open(run);
       this.#past = await past(run, () => !this.#closed);
@@ -138,6 +141,15 @@ export class RunView {
     } catch {
       // what surrounds a run is told when it can be; the run itself stands
     }
+  }
+
+  /** Why the estimate is what it is, and the last checkpoint: neither is needed for the rest, either may be missing. */
+  async #reasons() {
+    if (this.#closed) return;
+    const [why, head] = await Promise.all([over(this.run) ? null : getWhy(this.id).catch(() => null), getLogHead().catch(() => null)]);
+    this.summary.tell({ because: why?.because, head });
+    this.paint();
+    if (!over(this.run)) this.later = setTimeout(() => this.#reasons(), REASONS_EVERY_MS);
   }
 
   #travel(version) {

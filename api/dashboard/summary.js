@@ -70,7 +70,9 @@ export class Summary {
     this.what = h("p.what");
     this.line = h("p.headline", {}, h("b"), h("span"), h("span"));
     this.why = h("p.why", { dir: "auto" });
-    this.root = h("header.runhead", {}, h("div.titles", {}, this.name, this.status), this.what, this.line, this.why);
+    this.reasons = h("ul");
+    this.because = h("details.because", { hidden: true }, h("summary", {}, "Why this estimate?"), this.reasons);
+    this.root = h("header.runhead", {}, h("div.titles", {}, this.name, this.status), this.what, this.line, this.why, this.because);
     const names = { done: "Done", rate: "Rate", elapsed: "Elapsed", left: "Left", last: "Last progress", message: "Message" };
     this.pairs = Object.fromEntries(Object.entries(names).map(([key, name]) => [key, pair(name)]));
     this.figures = h("dl.figures", {}, Object.values(this.pairs).map((one) => one.root));
@@ -84,8 +86,15 @@ export class Summary {
     this.facts = h("section.panel.facts", { "aria-labelledby": "facts-h" }, h("h2", { id: "facts-h" }, "About"), this.factList);
   }
 
+  /** The reasons of the estimate in the server's sentences; how far the last signed checkpoint reaches. */
+  tell({ because, head }) {
+    if (because) this.reasons.replaceChildren(...because.map((one) => h("li", {}, one)));
+    if (head) this.head = head;
+  }
+
   update(run, { now, course, past, live }) {
     const status = shown(run);
+    show(this.because, live && status === "running" && run.eta_seconds > 0 && this.reasons.children.length > 0);
     attr(this.root, "data-status", status);
     text(this.name, title(run));
     attr(this.status, "data-status", status);
@@ -158,6 +167,7 @@ export class Summary {
       "Time at work": run.active_seconds !== null && run.active_seconds !== run.elapsed_seconds ? duration(run.active_seconds) : null,
       Result: run.result === null || run.result === undefined ? null : JSON.stringify(run.result, null, 1),
       "Place in the log": run.position ? `position ${run.position}, version ${run.version}` : null,
+      "Last checkpoint": this.head ? checkpoint(run, this.head, now) : null,
     };
     const rows = Object.entries(facts).filter(([, value]) => value);
     const key = JSON.stringify(rows);
@@ -166,6 +176,13 @@ export class Summary {
     this.factList.replaceChildren(...rows.map(([name, value]) => h("div", {}, h("dt", {}, name), h("dd", { dir: "auto" }, String(value)))));
     void now;
   }
+}
+
+/** Whether the run is covered by the newest signed checkpoint: an event's place in the tree is never beyond its position. */
+function checkpoint(run, { checkpoint: last }, now) {
+  if (!last) return "nobody has signed this log yet";
+  const when = `the one of ${clock(last.time, now)} over ${amount(last.size)} events`;
+  return run.position <= last.size ? `included in ${when}` : `not yet in it; ${when} came before`;
 }
 
 function elapsed(run, now, live) {
