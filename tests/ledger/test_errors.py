@@ -10,6 +10,7 @@ import pytest
 
 from progress_ledger.ledger import errors
 from progress_ledger.ledger.errors import LedgerError, SlotHolder
+from tests import tree
 
 HOLDER = SlotHolder(run_id="h", kind="k", status="running", owner=None)
 SAMPLES: list[LedgerError] = [
@@ -74,3 +75,9 @@ def test_two_holders_with_the_same_data_are_equal() -> None:
     assert SlotHolder(run_id="h", kind="k", status="paused", owner=None) != HOLDER
     assert HOLDER != "h"
     assert len({HOLDER, SlotHolder(run_id="h", kind="k", status="running", owner=None)}) == 1
+
+
+def test_the_reference_lists_every_error_with_its_code() -> None:
+    page = (tree.ROOT / "docs" / "reference" / "events.md").read_text("utf-8")
+    listed = dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.MULTILINE))
+    assert listed == {each.__name__: each.code for each in _named()}

@@ -227,5 +227,5 @@ def test_ctrl_c_loses_nothing_and_leaves_a_clean_file(tmp_path: Path) -> None:
 
 async def _until(condition: Any) -> None:
     with anyio.fail_after(20):
-        while not condition():
+        while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await anyio.sleep(0.001)

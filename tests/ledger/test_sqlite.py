@@ -48,7 +48,8 @@ def test_the_private_door_of_aiosqlite_is_still_what_was_read() -> None:
     async def call() -> tuple[int, str]:
         connection = await aiosqlite.connect(":memory:")
         try:
-            found = await connection._execute(lambda a, b: (a + b, threading.current_thread().name), 1, 2)
+            execute = connection._execute  # its signature is not typed
+            found = await execute(lambda a, b: (a + b, threading.current_thread().name), 1, 2)  # type: ignore[no-untyped-call]
             assert isinstance(connection._conn, sqlite3.Connection)
             return found  # type: ignore[no-any-return]
         finally:
