@@ -22,7 +22,7 @@ from .batch import Known, Needs, World, known_of, needs, plan
 from .errors import Closed, Pruned, ReadOnly
 from .events import MAX_COUNT
 from .log import Append, Commit, Document, RunFilter, RunHead, RunPage, Stored
-from .sqlite_connection import connected
+from .sqlite_connection import connected, gate_of
 from .sqlite_file import Durability, WriteLock, connect_reader, connect_writer, friendly, queries, transaction
 from .sqlite_plan import pages_of, write_plan
 from .sqlite_runs import HEAD_COLUMNS, head_of, select_runs, teach
@@ -210,7 +210,8 @@ class SQLiteLog:
         # The call runs to its end on the thread whatever becomes of the caller.
         with friendly(self.path):
             execute: Callable[..., Awaitable[_T]] = connection._execute  # noqa: SLF001 - see above
-            return await execute(function, connection._conn, *args)  # noqa: SLF001 - see above
+            gate = gate_of(connection)
+            return await execute(gate.through, function, connection._conn, *args)  # noqa: SLF001 - see above
 
     # ── on the writer's thread ──────────────────────────────────────────────────────────────────────────
 

@@ -2,12 +2,22 @@
 
 import sqlite3
 from collections.abc import Callable
+from weakref import WeakKeyDictionary
 
 import aiosqlite
 import anyio
 from anyio import to_thread
 
-__all__ = ("connected",)
+from .fork_gate import ForkGate
+
+__all__ = ("connected", "gate_of")
+
+_gates: "WeakKeyDictionary[aiosqlite.Connection, ForkGate]" = WeakKeyDictionary()
+
+
+def gate_of(connection: aiosqlite.Connection) -> ForkGate:
+    """What every call on the connection's thread goes through."""
+    return _gates[connection]
 
 
 async def connected(connect: Callable[[], sqlite3.Connection]) -> aiosqlite.Connection:
@@ -15,7 +25,9 @@ async def connected(connect: Callable[[], sqlite3.Connection]) -> aiosqlite.Conn
 
     When it raises, or the caller is cancelled, the thread has ended on return.
     """
-    connection = aiosqlite.Connection(connect, 64)
+    gate = ForkGate()
+    connection = aiosqlite.Connection(lambda: gate.through(connect), 64)
+    _gates[connection] = gate
     try:
         return await connection
     except BaseException:
