@@ -46,7 +46,7 @@ _COMMANDS = (
     cli_doctor,
 )
 
-INTERRUPTED = 130
+_INTERRUPTED = 130
 """What a shell expects of a program that Ctrl-C ended."""
 
 
@@ -62,7 +62,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except SystemExit as done:
         return done.code if isinstance(done.code, int) else 0
     except KeyboardInterrupt:
-        return INTERRUPTED
+        return _INTERRUPTED
     except BrokenPipeError:
         # Whoever read has had enough. Python would complain once more when it flushes at exit.
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())

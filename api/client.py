@@ -27,7 +27,7 @@ __all__ = (
     "raise_for_problem",
 )
 
-CONNECT_SECONDS = 10.0
+_CONNECT_SECONDS = 10.0
 
 _problem = msgspec.json.Decoder(dict[str, object])
 
@@ -116,7 +116,7 @@ class SocketTransport:
         head = f"{method} {self._prefix}{target} HTTP/1.1\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
         try:
-            with anyio.fail_after(CONNECT_SECONDS):
+            with anyio.fail_after(_CONNECT_SECONDS):
                 stream: ByteStream = (
                     await anyio.connect_tcp(self._host, self._port, tls=True)
                     if self._tls

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 
 from progress_ledger.ledger.door import parse_event, parse_spec
-from progress_ledger.ledger.errors import InvalidRun, RunNotFound
+from progress_ledger.ledger.errors import InvalidRun, Pruned, RunNotFound
 from progress_ledger.ledger.times import normalise_time
 from progress_ledger.projections.snapshot import Snapshot
 
@@ -72,23 +72,25 @@ async def _create(service: Service, request: Request) -> Response:
 async def _show(service: Service, request: Request) -> Response:
     run_id: str = request.path_params["run_id"]
     at = request.query_params.get("at")
-    access = access_of(request.scope)
-    snapshot = await (snapshot_of(service, access, run_id) if at is None else _as_it_was(service, run_id, at))
-    access.require_kind(snapshot.kind, run_id)
+    snapshot = await snapshot_of(service, access_of(request.scope), run_id)
+    if snapshot.finished_at is not None:
+        head = await service.ledger.log.run(run_id)
+        if head is not None and head.pruned is not None:
+            raise Pruned(run_id, head.pruned or None)
+    if at is not None:
+        snapshot = await _as_it_was(service, snapshot, at)
     return snapshot_reply(request, service.ledger.epoch, snapshot)
 
 
-async def _as_it_was(service: Service, run_id: str, at: str) -> Snapshot:
+async def _as_it_was(service: Service, now: Snapshot, at: str) -> Snapshot:
+    run_id = now.run_id
     if found := _VERSION.fullmatch(at):
-        head = await service.ledger.log.run(run_id)
-        if head is None:
-            raise RunNotFound(run_id)
         version = int(found[1])
-        if version > head.version:
+        if version > now.version:
             raise Refusal(
                 404,
                 "run_not_found",
-                f"Run {run_id!r} has no version {version}; its newest is v{head.version}.",
+                f"Run {run_id!r} has no version {version}; its newest is v{now.version}.",
                 run_id=run_id,
             )
         return await service.projector.snapshot_at(run_id, version=version)

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 
 import pytest
 
+from progress_ledger.ledger.prune import Retention, prune
 from tests.api.asking import Api
 
 pytestmark = pytest.mark.anyio
@@ -165,3 +167,18 @@ async def test_a_cancel_request_comes_too_late_for_a_run_that_is_over_or_never_w
     await asked.begin("s")
     wrong = await asked.http.post("/v1/runs/s/cancel", json={"reason": 5})
     assert (wrong.status_code, wrong.json()["code"]) == (422, "invalid_event")
+
+
+async def test_a_pruned_run_is_gone_and_its_id_stays_taken(asked: Api, tmp_path: Path) -> None:
+    await asked.begin("r", kind="old")
+    await asked.append("r", {"type": "completed"})
+    await asked.begin("kept", kind="old")
+    asked.clock.now += 100 * 86_400
+    await prune(asked.ledger, Retention(older_than=30 * 86_400.0, archive=tmp_path / "archive"))
+    for path in ("/v1/runs/r", "/v1/runs/r?at=v1", "/v1/runs/r/events", "/v1/runs/r/stream"):
+        reply = await asked.http.get(path)
+        assert (reply.status_code, reply.json()["code"]) == (410, "pruned"), path
+        assert str(tmp_path / "archive") in reply.json()["archive"]
+    again = await asked.http.post("/v1/runs", json={"kind": "old", "run_id": "r"})
+    assert (again.status_code, again.json()["code"]) == (409, "run_exists")
+    assert (await asked.http.get("/v1/runs/kept")).status_code == 200
