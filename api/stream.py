@@ -39,13 +39,15 @@ class StreamSettings(Struct, kw_only=True, frozen=True):
     ``max_streams``: beyond it readers are told ``busy``.
     ``keep_alive``: seconds of silence before a sign of life.
     ``patience``: seconds to wait for a log that is being caught up with before a reader is told ``busy``.
-    ``tail_bytes``: memory for the newest frames of all streams together, about.
+    ``tail_frames``: how many of a stream's newest frames are kept in memory; older ones are read from the log.
+    ``tail_bytes``: memory for them over all streams, about.
     """
 
     replay_limit: int = 1_000
     max_streams: int = 10_000
     keep_alive: float = 15.0
     patience: float = 2.0
+    tail_frames: int = 2_048
     tail_bytes: int = 64_000_000
 
 
@@ -61,7 +63,7 @@ class Streams:
             epoch=service.ledger.epoch,
             clock=service.ledger.clock,
             busy=lambda: service.ledger.busy,
-            tail_frames=max(2_048, settings.replay_limit),
+            tail_frames=settings.tail_frames,
             tail_bytes=settings.tail_bytes,
             keep_alive=settings.keep_alive,
         )

@@ -157,6 +157,7 @@ class Connection:
 
     async def _send(self, message: Message) -> None:
         self.sends += 1
+        self._news.set()
         await self.open.wait()
         if self.gone.is_set():
             return
@@ -238,7 +239,7 @@ class Hub:
 
 @contextlib.asynccontextmanager
 async def hub(
-    path: Path, settings: StreamSettings | None = None, clock: Clock | None = None
+    path: Path | str, settings: StreamSettings | None = None, clock: Clock | None = None
 ) -> AsyncIterator[Hub]:
     """The application over the ledger at ``path``; connections that are still open are cut at the end."""
     clock = clock or Clock()
