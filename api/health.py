@@ -39,7 +39,6 @@ async def _health(service: Service, request: Request) -> Response:
     # Fail closed: what a gate is for can be the very reason why the log cannot be read.
     try:
         with anyio.fail_after(PATIENCE):
-            gates = [state.run_id for state in service.projector.active() if GATE in state.labels]
             await service.projector.caught_up()
             gates = [state.run_id for state in service.projector.active() if GATE in state.labels]
             found = await service.projector.snapshots(gates)
