@@ -79,5 +79,5 @@ def test_two_holders_with_the_same_data_are_equal() -> None:
 
 def test_the_reference_lists_every_error_with_its_code() -> None:
     page = (tree.ROOT / "docs" / "reference" / "events.md").read_text("utf-8")
-    listed = dict(re.findall(r"^\| `(\w+)` \| `(\w+)` \|", page, re.MULTILINE))
+    listed = dict(re.findall(r"^\| `([A-Z]\w+)` \| `(\w+)` \|", page, re.MULTILINE))
     assert listed == {each.__name__: each.code for each in _named()}
