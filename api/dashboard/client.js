@@ -143,6 +143,7 @@ export class Connection {
   #wake = null;
   #failures = 0;
   #retry = null;
+  #told = 0;
 
   constructor({ path, pollPath, base, token, fetch, lastId, onFrames, onState, random, now }) {
     Object.assign(this, { path, pollPath, base, token, onFrames, onState, lastId: lastId ?? null });
@@ -169,9 +170,10 @@ export class Connection {
   }
 
   #heard() {
-    const before = this.state.heardAt ?? 0;
-    this.state.heardAt = this.now();
-    if (this.state.heardAt - before >= 1000) this.onState?.(this.state);
+    this.state = { ...this.state, heardAt: this.now() };
+    if (this.state.heardAt - this.#told < 1000) return; // often enough for "heard 3s ago"
+    this.#told = this.state.heardAt;
+    this.onState?.(this.state);
   }
 
   async headers(accept) {

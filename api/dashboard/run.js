@@ -52,12 +52,12 @@ export class RunView {
       travel(version >= this.run.version ? null : version);
     });
     this.kinBox = h("div.kinbox");
-    this.facts = this.summary.facts;
+    this.left = h("div", {}, this.summary.outcomes, this.gantt.root, this.summary.notes, this.kinBox);
     this.problem = h("div.message", { role: "status" }, Array.from({ length: 4 }, () => h("div.skeleton", {}, h("i"), h("i"))));
     this.page = h("div.runpage", { hidden: true }, this.summary.root, this.actions.root, this.bar.root, this.summary.figures, this.travelBox,
       h("div.panels", {},
-        h("div", {}, this.summary.outcomes, this.gantt.root, this.summary.notes, this.kinBox, this.summary.facts),
-        h("div", {}, this.charts.done.root, this.charts.rate.root, this.charts.said.root)), this.log.root);
+        this.left,
+        h("div", {}, this.charts.done.root, this.charts.rate.root, this.charts.said.root, this.summary.facts)), this.log.root);
     for (const chart of Object.values(this.charts)) chart.hide();
     this.root = h("article.run", {}, h("nav.crumbs", { "aria-label": "Where you are" }, h("a", { href: "./", "data-nav": "" }, "← All runs")), this.problem, this.page);
   }
@@ -100,7 +100,8 @@ export class RunView {
   #take(run) {
     if (this.run && run.version < this.run.version) return;
     const first = !this.run;
-    if (first && !run.stages?.length) this.facts.before(this.charts.done.root); // else that column would stand empty
+    if (first && !run.stages?.length) this.left.prepend(this.charts.done.root); // else that column would stand empty
+    if (first && !run.stages?.length) this.left.append(this.summary.facts);
     this.run = { ...run, heard: Date.now() };
     this.paint();
     this.#read();

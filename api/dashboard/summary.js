@@ -28,7 +28,7 @@ export function explanation(run, now, course, past) {
   const status = shown(run);
   if (status === "failed") return run.error || "No error was given.";
   if (status === "interrupted")
-    return `${run.error || run.message || "The producer is gone"}. It neither failed nor was cancelled: start it again, what it had done stays recorded here.`;
+    return `${sentenceCase(run.error || run.message || "The producer is gone")}. It neither failed nor was cancelled: start it again, what it had done stays recorded here.`;
   if (status === "completed") {
     const bad = Object.entries(run.counts ?? {}).filter(([name, n]) => n > 0 && /fail|error|skip|reject/i.test(name));
     return bad.length ? `Completed with ${bad.map(([name, n]) => `${amount(n)} ${name.replaceAll("_", " ")}`).join(", ")}.` : (run.message ?? "");
@@ -39,10 +39,13 @@ export function explanation(run, now, course, past) {
   }
   if (status === "cancelled") return run.message ?? "";
   if (run.cancel_requested) return "Cancel requested. The producer has not acknowledged it yet.";
+  if (status === "paused") return "It does no work until it goes on; how long that takes nobody knows.";
   if (finishing(run)) return "Everything is counted; the run is over when its producer says so.";
   if (run.eta_seconds > 0) return `${why(run)}.${past.number ? ` ${past.number} earlier run${past.number === 1 ? "" : "s"} compared below.` : ""}`;
   return run.status === "running" ? why(run) : (run.message ?? "");
 }
+
+const sentenceCase = (words) => words.charAt(0).toUpperCase() + words.slice(1).replace(/\.$/, "");
 
 /** What silence was to be expected, by the reason the limit was set. */
 function usual(run, course) {
