@@ -188,8 +188,14 @@ def _register_exit() -> None:
     atexit.register(stop_all)
     util = sys.modules.get("multiprocessing.util")
     if util is not None:
-        # Children of multiprocessing leave by os._exit and run only these.
-        util.Finalize(None, stop_all, exitpriority=10)
+        # Children of multiprocessing leave by os._exit and run only these. What was registered while their
+        # arguments were read is dropped when they begin, so that it has to be said again then.
+        util.register_after_fork(_registry, _finalize)
+        _finalize(_registry)
+
+
+def _finalize(_: _Registry) -> None:
+    sys.modules["multiprocessing.util"].Finalize(None, stop_all, exitpriority=10)
 
 
 def _after_fork() -> None:
