@@ -1,4 +1,4 @@
-"""A browser for the whole session, and servers of our own."""
+"""A browser for each module, and servers of our own."""
 
 from __future__ import annotations
 
@@ -31,8 +31,10 @@ NETWORK = re.compile(r"Failed to load resource|net::ERR_|the server responded wi
 OpenPage = Callable[..., Page]
 
 
-@pytest.fixture(scope="session")
+@pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
+    # Not for the whole session: Playwright's loop counts as running in this thread for as long as it lives, and
+    # no other test could run one.
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=list(ARGUMENTS))
