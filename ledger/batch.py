@@ -291,7 +291,7 @@ def _begin(draft: Draft, spec: RunSpec, run_id: str, world: World) -> tuple[RunH
     if spec.retry_of is not None:
         earlier = world.heads.get(spec.retry_of)
         spec = msgspec.structs.replace(spec, attempt=2 if earlier is None else earlier.attempt + 1)
-        draft = draft._replace(payload=spec, data=codec.encode_data(spec))
+        draft = msgspec.structs.replace(draft, payload=spec, data=codec.encode_data(spec))
     head = RunHead(
         number=world.number + 1,
         run_id=run_id,

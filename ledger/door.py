@@ -6,7 +6,7 @@ be stored. What depends on the run (status, version, slot) is decided later, in 
 
 import re
 from collections.abc import Callable
-from typing import Any, NamedTuple, TypeAlias, cast
+from typing import Any, TypeAlias, cast
 
 import msgspec
 
@@ -37,7 +37,7 @@ _UNKNOWN = re.compile(r"unknown field `(.*)`")
 _PATH = re.compile(r" - at (`key` in )?`\$\.?(.*)`$")
 
 
-class Draft(NamedTuple):
+class Draft(msgspec.Struct, frozen=True, gc=False):
     """An event that may enter a run: type, payload, the payload's stored text, and the caller's id.
 
     The payload is what reading the text gives, whatever the caller handed in.
@@ -67,6 +67,7 @@ def _strict(payload: type[Payload]) -> type[Payload]:
 
 
 _Decode: TypeAlias = Callable[[bytes | str], Payload]
+_NAMES: dict[type[Payload], str] = {payload: name for name, payload in PAYLOADS.items()}
 _PUBLIC: dict[str, _Decode] = {name: msgspec.json.Decoder(each).decode for name, each in PAYLOADS.items()}
 _STRICT: dict[str, _Decode] = {
     name: msgspec.json.Decoder(_strict(each)).decode for name, each in PAYLOADS.items()
@@ -104,12 +105,11 @@ def draft_event(payload: Payload, *, event_id: str | None = None) -> Draft:
 
     Raises InvalidEvent or TooLarge.
     """
-    kind = type(payload)
-    name = getattr(payload, "type", None)
-    if PAYLOADS.get(name) is not kind:  # type: ignore[arg-type]  # whatever it is, it is no known name
-        known = ", ".join(each.__name__ for each in PAYLOADS.values())
-        raise InvalidEvent(f"{kind.__name__} is no event; use one of {known}.", field="type")
-    return _draft(payload, kind.type, event_id, InvalidEvent)
+    name = _NAMES.get(type(payload))
+    if name is None:
+        known = ", ".join(each.__name__ for each in _NAMES)
+        raise InvalidEvent(f"{type(payload).__name__} is no event; use one of {known}.", field="type")
+    return _draft(payload, name, event_id, InvalidEvent)
 
 
 def draft_run(spec: RunSpec, *, queued: bool = False, event_id: str | None = None) -> Draft:
@@ -142,12 +142,9 @@ def _draft(payload: Payload, type_name: str, event_id: str | None, wrong: _Wrong
         payload = _PUBLIC[type_name](data)
     except _DECODE_ERRORS as error:
         raise decode_error(error, wrong, "data") from None
-    if type_name == "ticked":
-        _check_tick(cast("Ticked", payload))
-    elif isinstance(payload, RunSpec):
-        _check_spec(payload, wrong)
-    elif isinstance(payload, Completed) and payload.result is not None:
-        _check_depth(payload.result, wrong)
+    check = _CHECKS.get(type_name)
+    if check is not None:
+        check(payload, wrong)
     if payload.occurred_at is not None:
         payload = msgspec.structs.replace(payload, occurred_at=_normal(payload.occurred_at, wrong))
         data = _encode(payload, wrong)
@@ -202,13 +199,13 @@ def _is_event_id(text: object) -> bool:
     return isinstance(text, str) and 0 < len(text) <= 128 and text.isprintable()
 
 
-def _check_tick(tick: Ticked) -> None:
+def _check_tick(tick: Ticked, wrong: _Wrong) -> None:
     if (tick.done is None) == (tick.advance is None):
-        raise InvalidEvent("A 'ticked' event takes exactly one of done or advance.", field="data.done")
+        raise wrong("A 'ticked' event takes exactly one of done or advance.", field="data.done")
 
 
-def _check_depth(value: object, wrong: _Wrong) -> None:
-    level = [value]
+def _check_result(completed: Completed, wrong: _Wrong) -> None:
+    level = [completed.result]
     for _ in range(MAX_DEPTH):
         level = [
             inner
@@ -235,3 +232,11 @@ def _check_spec(spec: RunSpec, wrong: _Wrong) -> None:
         run_id = getattr(spec, field)
         if run_id is not None:
             check_run_id(run_id, field=field)
+
+
+_CHECKS: dict[str, Callable[[Any, _Wrong], None]] = {
+    "queued": _check_spec,
+    "started": _check_spec,
+    "ticked": _check_tick,
+    "completed": _check_result,
+}

@@ -174,7 +174,14 @@ class Ledger(Reporting):
         if expected_version is not None and (type(expected_version) is not int or expected_version < 0):
             raise InvalidEvent("expected_version must be an integer from 0.", field="expected_version")
         drafts = [event if isinstance(event, Draft) else draft_event(event) for event in events]
-        return await self._one(Append(run_id=run_id, drafts=drafts, expected_version=expected_version))
+        request = Append(run_id=run_id, drafts=drafts, expected_version=expected_version)
+        if self._writer.full:
+            await self._writer.room()
+        # Without a coroutine in between: this is the way of every tick.
+        (outcome,) = await self._writer.send((request,))
+        if isinstance(outcome, LedgerError):
+            raise outcome
+        return outcome
 
     async def append_many(self, requests: Sequence[Append]) -> list[Accepted | LedgerError]:
         """Requests that stand alone, in one transaction: what became of each, in order.

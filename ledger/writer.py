@@ -77,9 +77,23 @@ class Writer:
         are appended all the same: send them again with the same event ids to learn which it was.
         Raises Unavailable when nothing of them was stored.
         """
+        if self.full:
+            await self.room()
+        return await self.send(requests)
+
+    @property
+    def full(self) -> bool:
+        """Whether as many events wait as may."""
+        return self._waiting >= MAX_WAITING
+
+    async def room(self) -> None:
+        """Wait for a place, or for the end."""
         while self._waiting >= MAX_WAITING and not self._closing:
             self._room.clear()
             await self._room.wait()
+
+    def send(self, requests: Sequence[Append]) -> "asyncio.Future[list[Accepted | LedgerError]]":
+        """What :meth:`append` waits for, without a look at how many wait: see :attr:`full`."""
         if self._closing:
             raise Closed
         size = 0
@@ -90,7 +104,7 @@ class Writer:
         self._waiting += size
         if self._idle:
             self._wake.set()
-        return await outcomes
+        return outcomes
 
     def listen(self, listener: Listener) -> Callable[[], None]:
         """Call ``listener`` after every commit from now on. Returns what stops it."""

@@ -73,6 +73,12 @@ def test_the_short_way_decides_like_the_long_one(requests: list[Append]) -> None
         batch._next = original
     assert [_told(each) for each in fast.outcomes] == [_told(each) for each in slow.outcomes]
     assert fast[1:] == slow[1:]
+    # Of a slot's holder the short way keeps what a refusal tells: who, and in which status.
+    holders = [
+        {slot: (head.run_id, head.status) for slot, head in each.slots.items()} for each in (short, long)
+    ]
+    assert holders[0] == holders[1]
+    short.slots = long.slots
     assert short == long
 
 
