@@ -9,8 +9,8 @@ from progress_ledger.ledger import codec
 from progress_ledger.ledger.events import (
     MAX_COUNT,
     PAYLOADS,
-    CancelRequested,
     Cancelled,
+    CancelRequested,
     Completed,
     Event,
     Failed,
@@ -30,7 +30,7 @@ from progress_ledger.ledger.events import (
     TotalChanged,
 )
 from progress_ledger.ledger.lifecycle import next_status
-from progress_ledger.ledger.times import format_time
+from progress_ledger.ledger.times import format_time, parse_time
 from progress_ledger.projections import RunState, Snapshot, apply, view
 
 EPOCH = 1_795_000_000.0
@@ -83,8 +83,6 @@ class Story:
         return view(state, EPOCH + seconds)
 
     def _last(self) -> float:
-        from progress_ledger.ledger.times import parse_time
-
         return parse_time(self.events[-1].time) - EPOCH
 
 
@@ -136,11 +134,11 @@ SPECS = st.fixed_dictionaries(
     }
 )
 RESULTS = st.one_of(st.none(), st.integers(-(10**30), 10**30), st.just({"a": [1.5, None, "x"]}))
-TOTALLED = st.one_of(st.just({}), st.fixed_dictionaries({"total": TOTALS}))
+TOTALLED: st.SearchStrategy[dict[str, int | None]] = st.fixed_dictionaries({}, optional={"total": TOTALS})
 
 PAYLOAD: dict[str, st.SearchStrategy[Payload]] = {
-    "queued": SPECS.map(lambda spec: Queued(**spec)),
-    "started": SPECS.map(lambda spec: Started(**spec)),
+    "queued": SPECS.map(lambda spec: msgspec.convert(spec, Queued)),
+    "started": SPECS.map(lambda spec: msgspec.convert(spec, Started)),
     "ticked": st.one_of(
         st.builds(
             lambda done, counts, message, more: Ticked(done=done, counts=counts, message=message, **more),
@@ -152,7 +150,10 @@ PAYLOAD: dict[str, st.SearchStrategy[Payload]] = {
         st.builds(lambda advance, counts: Ticked(advance=advance, counts=counts), NUMBERS, COUNTS),
     ),
     "stage_changed": st.builds(
-        lambda stage, message, more: StageChanged(stage=stage, message=message, **more), STAGES, TEXTS, TOTALLED
+        lambda stage, message, more: StageChanged(stage=stage, message=message, **more),
+        STAGES,
+        TEXTS,
+        TOTALLED,
     ),
     "total_changed": st.builds(TotalChanged, total=TOTALS),
     "rewound": st.builds(Rewound, done=NUMBERS),

@@ -6,15 +6,15 @@ import math
 from copy import deepcopy
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from progress_ledger.ledger.codec import decode
 from progress_ledger.ledger.events import (
     MAX_COUNT,
     TERMINAL,
-    CancelRequested,
     Cancelled,
+    CancelRequested,
     Completed,
     Event,
     Failed,
@@ -326,11 +326,18 @@ def test_completed_is_100_whatever_the_totals_said() -> None:
 @pytest.mark.parametrize("end", [Failed(error="E"), Cancelled(), Interrupted(reason="gone")])
 def test_another_end_keeps_percent_and_stage(end: Payload) -> None:
     story = started(Stage(name="a", total=10), Stage(name="b", total=10))
-    story.add(1, StageChanged(stage="a"), Ticked(done=10), StageChanged(stage="b"), Ticked(done=4)).add(9, end)
+    story.add(1, StageChanged(stage="a"), Ticked(done=10), StageChanged(stage="b"), Ticked(done=4)).add(
+        9, end
+    )
     state = story.state()
     assert percent(story) == pytest.approx(70.0)
     assert state.stage is not None
-    assert (state.stage.name, state.stage.status, state.stage.done, state.stage.active) == ("b", "active", 4, 8.0)
+    assert (state.stage.name, state.stage.status, state.stage.done, state.stage.active) == (
+        "b",
+        "active",
+        4,
+        8.0,
+    )
 
 
 # ── the producer's clock ────────────────────────────────────────────────────────────────────────────────
@@ -356,12 +363,14 @@ def test_the_runs_last_moment_is_the_ledgers_where_the_producer_says_none() -> N
 # ── whatever the events ─────────────────────────────────────────────────────────────────────────────────
 
 
+@settings(deadline=None)
 @given(lives(), st.data())
 def test_folding_all_is_folding_one_part_and_then_the_other(events: list[Event], data: st.DataObject) -> None:
     cut = data.draw(st.integers(1, len(events)))
     assert folded(events[cut:], deepcopy(folded(events[:cut]))) == folded(events)
 
 
+@settings(deadline=None)
 @given(lives())
 def test_folding_twice_changes_nothing(events: list[Event]) -> None:
     once = folded(events)
@@ -370,6 +379,7 @@ def test_folding_twice_changes_nothing(events: list[Event]) -> None:
     assert folded(twice) == once
 
 
+@settings(deadline=None)
 @given(lives())
 def test_no_order_that_the_lifecycle_allows_breaks_an_invariant(events: list[Event]) -> None:
     state = None
@@ -386,7 +396,11 @@ def test_no_order_that_the_lifecycle_allows_breaks_an_invariant(events: list[Eve
         before = now
         assert 0 <= state.done <= MAX_COUNT
         assert all(0 <= count <= MAX_COUNT for count in state.counts.values())
-        assert (state.version, state.position, state.updated_at) == (event.version, event.position, event.time)
+        assert (state.version, state.position, state.updated_at) == (
+            event.version,
+            event.position,
+            event.time,
+        )
         assert state.paused_seconds >= 0.0
         assert len(state.weights) == len(state.stages)
         assert not state.stages or sum(state.weights) == pytest.approx(1.0)
@@ -394,13 +408,17 @@ def test_no_order_that_the_lifecycle_allows_breaks_an_invariant(events: list[Eve
         assert (state.finished_at is not None) == (state.status in TERMINAL)
 
 
+@settings(deadline=None)
 @given(st.lists(st.tuples(st.sampled_from(["ok", "failed", "skipped"]), st.booleans()), max_size=40))
 def test_done_is_the_sum_of_its_outcomes_at_every_moment(outcomes: list[tuple[str, bool]]) -> None:
     story = started(total=len(outcomes))
     counts: dict[str, int] = {}
     for done, (outcome, absolute) in enumerate(outcomes, 1):
         counts[outcome] = counts.get(outcome, 0) + 1
-        story.add(done, Ticked(done=done, counts=dict(counts)) if absolute else Ticked(advance=1, counts={outcome: 1}))
+        story.add(
+            done,
+            Ticked(done=done, counts=dict(counts)) if absolute else Ticked(advance=1, counts={outcome: 1}),
+        )
     state = None
     for event in story.events:
         state = apply(state, event)

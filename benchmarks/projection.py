@@ -1,0 +1,190 @@
+"""How fast is the log folded into snapshots, beside only reading it?
+
+A cold rebuild from a SQLite file: every event is read, decoded and folded, histories and estimates included,
+until the projector can answer for every run. The raw limit, in the same run: a scan of that very table with
+``fetchmany`` and one msgspec decode per event, with nothing done about what comes out. Each side is a process
+of its own, so that memory is counted from a clean start; interpreter and imports are not in the time.
+
+What this does not show: the first read of a cold disk (the file is in the page cache), and catching up with
+other processes a few events at a time, where the cost is the hop to the database and not the fold.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import resource
+import sqlite3
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import closing
+from functools import partial
+from pathlib import Path
+from typing import Any, Literal
+
+from benchmarks.harness import Report, interleave, machine, medians, options, spread
+from progress_ledger.ledger import codec
+from progress_ledger.ledger.door import Draft, draft_event, draft_run
+from progress_ledger.ledger.events import Completed, RunSpec, Stage, StageChanged, Ticked
+from progress_ledger.ledger.ledger import Ledger
+from progress_ledger.ledger.log import Append
+from progress_ledger.projections.projector import Projector
+
+Half = Literal["rebuild", "scan"]
+
+COMMIT = 2_000
+KINDS = 20
+
+
+def drafts_of(run: int, events: int) -> Iterator[Draft]:
+    """One run: a short stage, a long one, ticks with counts, now and then a message, and its end."""
+    work = max(events - 4, 0)
+    scan = work // 10
+    yield draft_run(
+        RunSpec(
+            kind=f"kind-{run % KINDS}",
+            scope=f"shop:{run}",
+            title=f"Check of shop {run}",
+            unit="items",
+            stages=[Stage(name="scan", weight=1.0), Stage(name="check", weight=9.0)],
+            labels={"shop": str(run % 7)},
+        )
+    )
+    yield draft_event(StageChanged(stage="scan", total=scan))
+    for done in range(1, scan + 1):
+        yield draft_event(Ticked(done=done))
+    yield draft_event(StageChanged(stage="check", total=work - scan))
+    for done in range(1, work - scan + 1):
+        failed = done // 50
+        message = None if done % 8 else f"{done}/{work - scan} items"
+        yield draft_event(
+            Ticked(done=done, counts={"passed": done - failed, "failed": failed}, message=message)
+        )
+    yield draft_event(Completed(result={"passed": work}))
+
+
+async def write_log(path: Path, *, events: int, runs: int, together: int = 100) -> None:
+    """A log of so many events, ``together`` runs going on at a time, each with an event a second."""
+    clock = 1_795_000_000.0
+    share, more = divmod(events, runs)
+    waiting = iter([(run, share + (run < more)) for run in range(runs)])
+    going: list[tuple[str, Iterator[Draft]]] = []
+    requests: list[Append] = []
+    async with Ledger.open(path, durability="process", clock=lambda: clock) as ledger:
+        while True:
+            while len(going) < together and (following := next(waiting, None)) is not None:
+                going.append((f"run-{following[0]}", drafts_of(*following)))
+            if not going:
+                break
+            clock += 1.0
+            for one in tuple(going):
+                draft = next(one[1], None)
+                if draft is None:
+                    going.remove(one)
+                else:
+                    requests.append(Append(run_id=one[0], drafts=[draft]))
+            if len(requests) >= COMMIT or not going:
+                await ledger.append_many(requests)
+                requests.clear()
+
+
+def scan(path: Path) -> int:
+    """Read and decode every event, and do nothing with it."""
+    decode = codec._decode_known  # noqa: SLF001 - the decoder alone, without what the ledger does around it
+    count = 0
+    with closing(sqlite3.connect(path)) as connection:
+        rows = connection.execute(
+            "SELECT position, CAST(body AS BLOB) FROM event WHERE position > 0 ORDER BY position"
+        )
+        while page := rows.fetchmany(1_000):
+            for _, body in page:
+                decode(body)
+            count += len(page)
+    return count
+
+
+async def rebuild(path: Path) -> tuple[float, int, int]:
+    """Seconds to fold it all from zero, the position reached, and memory at the beginning, in bytes."""
+    async with Ledger.open(path, read_only=True) as ledger:
+        before = peak_bytes()
+        began = time.perf_counter()
+        async with Projector.open(ledger) as projector:
+            seconds = time.perf_counter() - began
+            return seconds, projector.position, before
+
+
+def peak_bytes() -> int:
+    return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss * 1024
+
+
+def in_this_process(half: Half, path: Path) -> dict[str, float]:
+    """One side, measured: what the child process of each round does."""
+    if half == "scan":
+        before = peak_bytes()
+        began = time.perf_counter()
+        count = scan(path)
+        seconds = time.perf_counter() - began
+    else:
+        seconds, count, before = asyncio.run(rebuild(path))
+    return {"seconds": seconds, "events": count, "memory": peak_bytes() - before}
+
+
+def in_a_process(half: Half, path: Path) -> dict[str, float]:
+    command = [sys.executable, "-m", "benchmarks.projection", "--half", half, "--path", str(path)]
+    done = subprocess.run(command, check=True, capture_output=True, text=True)
+    found: dict[str, float] = json.loads(done.stdout)
+    return found
+
+
+def pragmas_of(path: Path) -> dict[str, Any]:
+    names = ("journal_mode", "page_size", "cache_size")
+    with closing(sqlite3.connect(path)) as connection:
+        return {name: connection.execute(f"PRAGMA {name}").fetchone()[0] for name in names}
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = options(__doc__.splitlines()[0] if __doc__ else "")
+    parser.add_argument("--events", type=int, default=1_000_000, help="events of the log")
+    parser.add_argument("--runs", type=int, default=1_000, help="runs they belong to")
+    parser.add_argument("--path", type=Path, help="a log made before: measured as it is, and kept")
+    parser.add_argument("--half", choices=("rebuild", "scan"), help="one side alone, in this process, once")
+    chosen = parser.parse_args(arguments)
+    if chosen.half:
+        print(json.dumps(in_this_process(chosen.half, chosen.path)))
+        return
+
+    with tempfile.TemporaryDirectory(prefix="benchmark-projection-") as folder:
+        path: Path = chosen.path or Path(folder) / "log.db"
+        if not path.exists():
+            asyncio.run(write_log(path, events=chosen.events, runs=chosen.runs))
+        memory: dict[str, list[float]] = {"rebuild": [], "scan": []}
+        events = 0.0
+
+        def rate(half: Half) -> float:
+            nonlocal events
+            found = in_a_process(half, path)
+            events = found["events"]
+            memory[half].append(found["memory"])
+            return events / found["seconds"]
+
+        sides = {"rebuild": partial(rate, "rebuild"), "scan": partial(rate, "scan")}
+        results = interleave(sides, chosen.repeat)
+        described = machine(pragmas=pragmas_of(path), events=int(events), runs=chosen.runs)
+
+    middle = medians(results)
+    report = Report("Folding a log from zero, beside only reading it", described)
+    report.row("rebuild", middle["rebuild"], "events/s")
+    report.row("scan and decode", middle["scan"], "events/s")
+    report.row("rebuild, spread", spread(results["rebuild"]), "×")
+    report.row("scan and decode, spread", spread(results["scan"]), "×")
+    report.row("rebuild, peak memory over the start", max(memory["rebuild"]) / 1e6, "MB")
+    report.at_least("rebuild / scan and decode", middle["rebuild"] / middle["scan"], 0.5)
+    report.at_most("rebuild, peak memory over the start / 150 MB", max(memory["rebuild"]) / 150e6, 1.0)
+    report.emit(as_json=chosen.json)
+
+
+if __name__ == "__main__":
+    main()
