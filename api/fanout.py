@@ -15,21 +15,16 @@ from progress_ledger.ledger.log import Recorded, RunFilter
 from progress_ledger.projections import Projector, RunState, view
 
 from . import sse
-from .conflate import Conflation
 from .framing import Mode, encode_event
 from .reader import Reader
-from .tail import Entry, Tail
+from .tail import Entry
+from .topic import Topic, Topics
 
-__all__ = ("Fanout", "FanoutStatistics", "Topic")
+__all__ = ("Fanout", "FanoutStatistics")
 
 _logger = logging.getLogger("progress_ledger.api")
 
 _LOOK_SECONDS = 0.5
-_LINGER_SECONDS = 30.0
-_LINGERING = 256
-_MATCHES_KEPT = 100_000
-_ENDS_KEPT = 10_000
-_LEAST_TAIL = 65_536
 _SLICE = 64
 """Readers served at a time: about half a millisecond. Not timed, as uvloop sends later than it is told."""
 
@@ -46,55 +41,13 @@ class FanoutStatistics(NamedTuple):
     hellos: dict[tuple[str, str], int]
 
 
-class Topic:
-    """One stream that any number of readers follow: a filter, a form, and the tail of its frames.
-
-    ``ends`` are the runs that ended while it was followed, each with the place of its last frame.
-    """
-
-    def __init__(self, where: RunFilter, mode: Mode, conflation: Conflation | None, tail: Tail) -> None:
-        self.where = where
-        self.mode: Mode = mode
-        self.conflation = conflation
-        self.tail = tail
-        self.readers: dict[Reader, None] = {}
-        self.ends: deque[tuple[int, str]] = deque(maxlen=_ENDS_KEPT)
-        self.idle_since: float | None = None
-        self.touched = False
-        self._matches: dict[str, bool] = {}
-
-    @property
-    def run_id(self) -> str | None:
-        """The one run that the filter names, if it names one."""
-        named = self.where.run_ids
-        return next(iter(named)) if named is not None and len(named) == 1 else None
-
-    def holds(self, state: RunState) -> bool:
-        """Whether the run belongs to the stream. A run's spec never changes, so it is asked once."""
-        found = self._matches.get(state.run_id)
-        if found is None:
-            if len(self._matches) >= _MATCHES_KEPT:
-                self._matches.clear()
-            found = self._matches[state.run_id] = self.where.matches(state)
-        return found
-
-    def ended_since(self, place: int) -> list[str]:
-        """The runs whose last frame has that place or a later one."""
-        found: list[str] = []
-        for at, run_id in reversed(self.ends):
-            if at < place:
-                break
-            found.append(run_id)
-        return found[::-1]
-
-
 class Fanout:
     """A :class:`~progress_ledger.projections.Follower` that turns the fold into frames.
 
-    Readers are served in slices: whoever appends, asks or connects meanwhile does not
-    wait for thousands of them, and what is appended meanwhile reaches the later ones in the same piece. While
-    ``busy`` says that a commit is under way there is one slice for each commit, and the loop is left alone in
-    between: the thread that commits could not get a word in otherwise.
+    Readers are served in slices: whoever appends, asks or connects meanwhile does not wait for thousands of
+    them, and what is appended meanwhile reaches the later ones in the same piece. While ``busy`` says that a
+    commit is under way there is one slice for each commit, and the loop is left alone in between: the thread
+    that commits could not get a word in otherwise.
     """
 
     def __init__(
@@ -114,12 +67,7 @@ class Fanout:
         self._busy = busy
         self.keep_alive = keep_alive
         self.draining = False
-        self._tail_frames = tail_frames
-        self._tail_bytes = tail_bytes
-        self._topics: dict[tuple[RunFilter, Mode, float | None], Topic] = {}
-        self._by_run: dict[str, list[Topic]] = {}
-        self._wide: list[Topic] = []
-        self._conflated: list[tuple[Topic, Conflation]] = []
+        self._topics = Topics(tail_frames=tail_frames, tail_bytes=tail_bytes)
         self._touched: deque[Topic] = deque()
         self._round: Iterator[Reader] = iter(())
         self._topic: Topic | None = None
@@ -132,11 +80,12 @@ class Fanout:
         self._hellos: Counter[tuple[str, str]] = Counter()
         self._looking: asyncio.TimerHandle | None = None
         self._pacing: asyncio.TimerHandle | None = None
+        self._soonest: float | None = None
 
     @property
     def statistics(self) -> FanoutStatistics:
         """How much is going on."""
-        streams = sum(len(topic.readers) for topic in self._topics.values())
+        streams = sum(len(topic.readers) for topic in self._topics)
         return FanoutStatistics(streams, len(self._topics), self._frames, dict(self._hellos))
 
     def greeted(self, status: str, reason: str | None) -> None:
@@ -145,19 +94,12 @@ class Fanout:
 
     def join(self, where: RunFilter, mode: Mode, every: float | None, reader: Reader) -> Topic:
         """The topic for that stream, holding every event from now on at the least."""
-        key = (where, mode, every)
-        topic = self._topics.get(key)
-        if topic is None:
-            conflation = None if every is None else Conflation(every, self._time())
-            share = max(_LEAST_TAIL, self._tail_bytes // (len(self._topics) + 1))
-            tail = Tail(floor=self.projector.position, max_frames=self._tail_frames, max_bytes=share)
-            topic = self._topics[key] = Topic(where, mode, conflation, tail)
-            self._index()
-            if self._looking is None:
-                self._stalled = self.projector.stalled()
-                self._look_later()
-        topic.readers[reader] = None
-        topic.idle_since = None
+        topic = self._topics.join(
+            where, mode, every, reader, position=self.projector.position, now=self._time()
+        )
+        if self._looking is None:
+            self._stalled = self.projector.stalled()
+            self._look_later()
         return topic
 
     def leave(self, topic: Topic, reader: Reader) -> None:
@@ -169,7 +111,7 @@ class Fanout:
     def drain(self) -> None:
         """Tell every stream to end."""
         self.draining = True
-        for topic in self._topics.values():
+        for topic in self._topics:
             for reader in topic.readers:
                 reader.wake()
 
@@ -194,7 +136,7 @@ class Fanout:
         made: dict[Mode, Entry] = {}
         event = recorded.event
         urgent = event.type in _URGENT
-        for topic in self._topics_of(state):
+        for topic in self._topics.of(state):
             conflation = topic.conflation
             if conflation is not None and not urgent:
                 conflation.news(event.run_id)
@@ -224,25 +166,6 @@ class Fanout:
         if self._topics:
             self._pace()
             self._serve_soon()
-
-    def _topics_of(self, state: RunState) -> Iterable[Topic]:
-        narrow = self._by_run.get(state.run_id, ())
-        if not narrow and not self._wide:
-            return ()
-        return [topic for topic in (*narrow, *self._wide) if topic.holds(state)]
-
-    def _index(self) -> None:
-        self._by_run = {}
-        self._wide = []
-        self._conflated = []
-        for topic in self._topics.values():
-            if topic.conflation is not None:
-                self._conflated.append((topic, topic.conflation))
-            run_id = topic.run_id
-            if run_id is None:
-                self._wide.append(topic)
-            else:
-                self._by_run.setdefault(run_id, []).append(topic)
 
     # ── giving out ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -319,15 +242,16 @@ class Fanout:
         # All that is due is shown; one timer waits for what is due next.
         now = self._time()
         soonest: float | None = None
-        for topic, conflation in self._conflated:
+        for topic, conflation in self._topics.conflated:
             self._show(topic, conflation.take(now))
             if conflation.due is not None and (soonest is None or conflation.due < soonest):
                 soonest = conflation.due
-        if self._pacing is not None and (soonest is None or self._pacing.when() != soonest):
+        if soonest != self._soonest and self._pacing is not None:
             self._pacing.cancel()
             self._pacing = None
         if self._pacing is None and soonest is not None:
             self._pacing = asyncio.get_running_loop().call_at(soonest, self._paced)
+        self._soonest = soonest
 
     def _paced(self) -> None:
         self._pacing = None
@@ -361,11 +285,13 @@ class Fanout:
         try:
             self._show_stalls()
             self._wake_quiet()
-            self._drop_idle()
+            self._topics.drop_idle(self.clock())
         except Exception:
             _logger.exception("streams could not be looked after")
-        if self._topics:
+        if self._topics and not self.draining:
             self._look_later()
+        else:
+            self._snapshots.clear()
 
     def _show_stalls(self) -> None:
         stalled = self.projector.stalled()
@@ -376,7 +302,7 @@ class Fanout:
             # One that was made a moment ago may not say it yet.
             self._snapshots.pop(run_id, None)
             entry = Entry(self.projector.position, run_id, self.snapshot_frame(state), counts=False)
-            for topic in self._topics_of(state):
+            for topic in self._topics.of(state):
                 topic.tail.append(entry)
                 self._touch(topic)
         self._stalled = stalled
@@ -384,27 +310,10 @@ class Fanout:
 
     def _wake_quiet(self) -> None:
         now = self._time()
-        for topic in self._topics.values():
+        for topic in self._topics:
             for reader in topic.readers:
                 if reader.due <= now or reader.check <= now:
                     reader.wake()
-
-    def _drop_idle(self) -> None:
-        now = self.clock()
-        idle = [
-            (topic.idle_since, key) for key, topic in self._topics.items() if topic.idle_since is not None
-        ]
-        idle.sort(key=lambda pair: pair[0], reverse=True)
-        for place, (since, key) in enumerate(idle):
-            if place >= _LINGERING or now - since > _LINGER_SECONDS or self.draining:
-                del self._topics[key]
-        if idle:
-            self._index()
-        share = max(_LEAST_TAIL, self._tail_bytes // max(1, len(self._topics)))
-        for topic in self._topics.values():
-            topic.tail.narrow(share)
-        if not self._topics:
-            self._snapshots.clear()
 
     def _time(self) -> float:
         return asyncio.get_running_loop().time()

@@ -18,12 +18,13 @@ from progress_ledger.projections import RunState, view
 
 from . import sse
 from .direct import Line
-from .fanout import Fanout, Topic
+from .fanout import Fanout
 from .framing import Mode
 from .reader import Reader
 from .replay import last_frame, missed_by_filter, missed_by_run
 from .resume import Decision, decide
 from .tail import Entry
+from .topic import Topic
 
 __all__ = ("Outlet", "Request", "follow", "retell", "retry_ms")
 

@@ -39,7 +39,7 @@ class StreamSettings(Struct, kw_only=True, frozen=True):
     ``max_streams``: beyond it readers are told ``busy``.
     ``keep_alive``: seconds of silence before a sign of life.
     ``patience``: seconds to wait for a log that is being caught up with before a reader is told ``busy``.
-    ``tail_frames``: how many of a stream's newest frames are kept in memory; older ones are read from the log.
+    ``tail_frames``: how many of a stream's newest frames stay in memory; older ones are read from the log.
     ``tail_bytes``: memory for them over all streams, about.
     """
 

@@ -23,7 +23,12 @@ RUN = "bench"
 async def main(path: str, replay_limit: int) -> None:
     async with Ledger.open(path) as ledger, Projector.open(ledger) as projector:
         drain = Drain()
-        app = create_app(ledger, projector, drain=drain, streams=StreamSettings(replay_limit=replay_limit, tail_frames=replay_limit))
+        app = create_app(
+            ledger,
+            projector,
+            drain=drain,
+            streams=StreamSettings(replay_limit=replay_limit, tail_frames=replay_limit),
+        )
         listener = bind("127.0.0.1", 0)
         port = listener.getsockname()[1]
         serving = asyncio.create_task(serve_app(app, listener, drain=drain, listening=lambda: say(port)))

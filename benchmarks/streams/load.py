@@ -83,8 +83,10 @@ class Readers:
             one.close()
 
 
-def read_frames(server: Server, frames: int, *, last_event_id: str | None = None) -> tuple[bytes, float, float]:
-    """One reader's first frames: what it read, and the seconds from the connect to the first and last byte."""
+def read_frames(
+    server: Server, frames: int, *, last_event_id: str | None = None
+) -> tuple[bytes, float, float]:
+    """One reader's first frames: what it read, and the seconds from connecting to the first and last byte."""
     began = time.perf_counter()
     first = 0.0
     parts: list[bytes] = []

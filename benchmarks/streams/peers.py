@@ -104,7 +104,9 @@ async def sse_starlette() -> None:
 
     listener = socket.create_server(("127.0.0.1", 0), backlog=4096)
     app = Starlette(routes=[Route("/stream", stream)])
-    config = uvicorn.Config(app, http="httptools", loop="none", log_level="error", access_log=False, lifespan="off")
+    config = uvicorn.Config(
+        app, http="httptools", loop="none", log_level="error", access_log=False, lifespan="off"
+    )
     serving = asyncio.create_task(uvicorn.Server(config).serve(sockets=[listener]))
     say(listener.getsockname()[1])
     number = 0

@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from benchmarks.streams.peers import data_of
+
 __all__ = ("NCHAN", "Server", "ledger", "nchan", "nchan_reason", "protocol", "sse_starlette")
 
 NCHAN = Path("/usr/lib/nginx/modules/ngx_nchan_module.so")
@@ -116,17 +118,7 @@ def nchan(folder: Path, core: int) -> Iterator[Server]:
         command += ["-g", "user root;"]
     process = subprocess.Popen(_pinned(command, core), stdin=subprocess.DEVNULL)
     try:
-        until = time.monotonic() + _STARTING
-        while True:
-            try:
-                publisher = socket.create_connection(("127.0.0.1", port))
-                break
-            except OSError:
-                if time.monotonic() > until or process.poll() is not None:
-                    raise
-                time.sleep(0.02)
-        from benchmarks.streams.peers import data_of
-
+        publisher = _connect(port, process)
         publisher.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         number = 0
 
@@ -154,6 +146,15 @@ def nchan(folder: Path, core: int) -> Iterator[Server]:
     finally:
         process.terminate()
         process.wait(10)
+
+
+def _connect(port: int, process: subprocess.Popen[bytes]) -> socket.socket:
+    until = time.monotonic() + _STARTING
+    while time.monotonic() < until and process.poll() is None:
+        with contextlib.suppress(OSError):
+            return socket.create_connection(("127.0.0.1", port))
+        time.sleep(0.02)
+    raise ConnectionError("nginx did not start")
 
 
 @contextlib.contextmanager

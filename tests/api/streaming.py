@@ -28,7 +28,10 @@ from progress_ledger.projections.projector import Projector
 from tests.api.asking import BOUND, Clock
 
 _FRAME = re.compile(
-    rb"(?:retry: (?P<retry>[0-9]+)\n)?event: (?P<event>[a-z_]+)\ndata: (?P<data>[\x20-\x7e]+)\n(?:id: (?P<id>[ -~]+)\n)?\n"
+    rb"(?:retry: (?P<retry>[0-9]+)\n)?"
+    rb"event: (?P<event>[a-z_]+)\n"
+    rb"data: (?P<data>[ -~]+)\n"
+    rb"(?:id: (?P<id>[ -~]+)\n)?\n"
 )
 
 

@@ -32,7 +32,7 @@ def test_a_duration_is_read(text: str, seconds: float) -> None:
         "1e1s",
         "1_0s",
         "1m",
-        "１s",
+        "\uff11s",
         "9" * 40,
     ],
 )
@@ -43,14 +43,12 @@ def test_what_is_no_duration_or_out_of_range_is_refused(text: str) -> None:
 
 def test_runs_with_news_are_shown_together_when_the_interval_is_over() -> None:
     held = Conflation(1.0, 10.0)
-    assert held.due is None
-    held.news("a")
-    held.news("b")
-    held.news("a")
+    for run_id in ("a", "b", "a"):
+        held.news(run_id)
     assert held.due == 11.0
     assert held.take(10.9) == ()
     assert held.take(11.0) == ("a", "b")
-    assert held.due is None
+    assert not held.withheld
     assert held.take(12.0) == ()
 
 

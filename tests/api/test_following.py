@@ -1,4 +1,4 @@
-"""One reader's way: resets, resumes, slow readers, and the property that nobody misses or repeats anything."""
+"""One reader's way: resets, resumes, slow readers, and that nobody misses or repeats anything."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 import anyio
+import anyio.lowlevel
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
@@ -183,7 +184,7 @@ async def test_who_falls_behind_is_told_gets_a_snapshot_and_goes_on(
         for done in range(1, 101):
             # Stage changes go out at once also where ticks are conflated.
             await made.ledger.append("r", [Ticked(done=done), StageChanged(stage="a")])
-            await anyio.sleep(0)
+            await anyio.lowlevel.checkpoint()
         await quick.until(lambda one: one.received.count(b"event: stage_changed") >= 1)
         slow.go_on()
         await slow.until(lambda one: len(one.named("hello")) == 2)
@@ -249,7 +250,7 @@ async def test_a_slow_reader_of_many_runs_is_told_how_those_ended_that_it_missed
             "short": "completed",
         }
         # No place to come back to before all of it was told.
-        assert [frame.event for frame in told if frame.id is not None][0] == "live"
+        assert next(frame.event for frame in told if frame.id is not None) == "live"
         await slow.cut()
 
 
@@ -336,7 +337,7 @@ class _Client:
         before = self.held.get(run_id)
         final = frame.data.get("final", False)
         if "every" in self.query or (self.many and self.fresh is not None):
-            # Conflated, or what ended meanwhile, between hello and live: whole, and never older than what is held.
+            # Conflated, or what ended meanwhile, told before live: whole, and never older than what is held.
             assert before is None or version >= before["version"]
             self.held[run_id] = run
         elif final and before is not None and before["finished_at"] is not None:
@@ -387,7 +388,9 @@ async def _scenario(tail_frames: int, replay_limit: int, steps: list[tuple[str, 
         for what, whom, number in steps:
             if what == "tick":
                 done = begun.get(whom, 0)
-                await append(whom, [Ticked(done=done + n, counts={"n": done + n}) for n in range(1, number + 1)])
+                await append(
+                    whom, [Ticked(done=done + n, counts={"n": done + n}) for n in range(1, number + 1)]
+                )
                 begun[whom] += number
             elif what == "stage":
                 await append(whom, [StageChanged(stage=f"{number}"), Noted(message=f"in {number}")])
@@ -404,7 +407,7 @@ async def _scenario(tail_frames: int, replay_limit: int, steps: list[tuple[str, 
                 clients[whom].connection.go_on()
             else:
                 for _ in range(whom):
-                    await anyio.sleep(0)
+                    await anyio.lowlevel.checkpoint()
         for run_id in _RUNS:
             await append(run_id, [Noted(message="the end")])
         for client in clients:
