@@ -33,7 +33,7 @@ OpenPage = Callable[..., Page]
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    # Not for the whole session: Playwright's loop counts as running in this thread for as long as it lives, and
+    # Not for the whole session: Playwright's loop counts as running in this thread as long as it lives, and
     # no other test could run one.
     expect.set_options(timeout=PATIENCE_MS)
     with sync_playwright() as playwright:
