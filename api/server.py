@@ -36,7 +36,7 @@ from .tokens import TokenFile, tokens_path
 
 __all__ = ("GRACE", "Exposed", "bind", "drain_on_signals", "serve", "serve_app", "url_of")
 
-GRACE = 3.0
+GRACE = 2.0
 """Seconds that open requests and streams have to end once the drain began."""
 
 _SEND_BUFFER = 64 * 1024

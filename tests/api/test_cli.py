@@ -41,40 +41,66 @@ def test_help_is_0(arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str
     assert capsys.readouterr().out
 
 
-async def test_a_question_the_ledger_does_not_understand_is_2(tmp_path: Path) -> None:
-    async with api(tmp_path / "p.db") as asked:
-        await asked.begin("r")
-    for arguments in (("ls", "--status", "busy"), ("show", "r", "--at", "noon"), ("ls", "--label", "x")):
-        done = await program(*arguments, "--db", "p.db", cwd=tmp_path)
-        assert (done.status, done.output) == (2, "")
-        assert len(done.errors.splitlines()) == 1
-
-
-async def test_what_is_not_there_is_1_and_one_sentence(tmp_path: Path) -> None:
+@pytest.fixture
+def files(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A working directory with a ledger, somebody's database and a text that is none."""
+    monkeypatch.chdir(tmp_path)
     (tmp_path / "text.db").write_text("this is no database at all, whatever its name says\n" * 100)
     other = sqlite3.connect(tmp_path / "other.db")
     other.execute("CREATE TABLE t (x)")
     other.close()
-    async with api(tmp_path / "p.db"):
-        pass
-    for arguments in (
-        ("ls", "--db", "missing.db"),
-        ("ls", "--db", "no/such/folder.db"),
-        ("ls", "--db", "text.db"),
-        ("ls", "--db", "other.db"),
-        ("show", "--db", "p.db", "nope"),
-        ("log", "--db", "p.db", "nope"),
-        ("watch", "--db", "p.db", "nope"),
-        ("show", "--db", "p.db", "a/../b"),
-        ("ls", "--url", "http://127.0.0.1:1"),
-        ("serve", "--db", "other.db", "--port", "0"),
-        ("demo", "--db", "text.db"),
-    ):
-        done = await program(*arguments, cwd=tmp_path)
-        assert (done.status, done.output) == (1, ""), arguments
-        assert done.errors.startswith("progress-ledger: "), done.errors
-        assert len(done.errors.splitlines()) == 1, done.errors
-    assert not (tmp_path / "missing.db").exists()
+
+    async def fill() -> None:
+        async with api(tmp_path / "p.db") as asked:
+            await asked.begin("r")
+
+    anyio.run(fill)
+    return tmp_path
+
+
+@pytest.mark.parametrize(
+    "arguments", [("ls", "--status", "busy"), ("show", "r", "--at", "noon"), ("ls", "--label", "x")]
+)
+def test_a_question_the_ledger_does_not_understand_is_2(
+    files: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main([*arguments, "--db", "p.db"]) == 2
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert len(told.err.splitlines()) == 1
+
+
+MISSING = [
+    ("ls", "--db", "missing.db"),
+    ("ls", "--db", "no/such/folder.db"),
+    ("ls", "--db", "text.db"),
+    ("ls", "--db", "other.db"),
+    ("show", "--db", "p.db", "nope"),
+    ("log", "--db", "p.db", "nope"),
+    ("watch", "--db", "p.db", "nope"),
+    ("show", "--db", "p.db", "a/../b"),
+    ("ls", "--url", "http://127.0.0.1:1"),
+    ("serve", "--db", "other.db", "--port", "0"),
+    ("demo", "--db", "text.db"),
+]
+
+
+@pytest.mark.parametrize("arguments", MISSING, ids=" ".join)
+def test_what_is_not_there_is_1_and_one_sentence(
+    files: Path, arguments: tuple[str, ...], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(arguments) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err.startswith("progress-ledger: "), told.err
+    assert len(told.err.splitlines()) == 1, told.err
+    assert not (files / "missing.db").exists()
+
+
+async def test_the_whole_process_says_no_more_than_that(tmp_path: Path) -> None:
+    done = await program("show", "--db", "missing.db", "r", cwd=tmp_path)
+    assert (done.status, done.output) == (1, "")
+    assert done.errors == "progress-ledger: There is no ledger at missing.db; begin one by appending to it.\n"
 
 
 async def test_a_reader_who_has_had_enough_is_no_error(tmp_path: Path) -> None:

@@ -65,7 +65,7 @@ async def test_a_stop_drains_streams_keeps_what_was_accepted_and_exits_0(
                     "/v1/runs/r/events", json={"events": [{"type": "ticked", "data": {"advance": 1}}]}
                 )
                 accepted = reply.json()["receipts"][0]["version"]
-            with anyio.fail_after(5):
+            with anyio.fail_after(BOUND):
                 server.process.send_signal(sign)
                 for reply in text:
                     # A body that was cut off would raise here.
@@ -90,7 +90,7 @@ async def test_a_stop_does_not_wait_for_a_request_that_never_ends(tmp_path: Path
             await stream.send(b"POST /v1/events HTTP/1.1\r\nHost: localhost\r\nContent-Length: 1000\r\n\r\n{")
             async with httpx.AsyncClient(base_url=server.url) as http:
                 assert (await http.get("/healthz")).status_code == 200
-            with anyio.fail_after(5):
+            with anyio.fail_after(BOUND):
                 assert await server.stop() == 0
 
 
