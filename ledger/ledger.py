@@ -11,12 +11,12 @@ from anyio.abc import TaskGroup
 
 from . import codec
 from .door import Draft, check_run_id, draft_event, draft_run
-from .errors import InvalidEvent, LedgerError, Pruned
+from .errors import InvalidEvent, LedgerError, Pruned, SlotTaken
 from .events import CancelRequested, Payload, RunSpec
 from .ids import new_run_id
 from .log import Accepted, Append, EventLog
 from .memory import MemoryLog
-from .owner import default_name
+from .owner import default_name, is_dead, parse_owner
 from .reporting import Reporting
 from .sink import Created, News
 from .sqlite import SQLiteLog
@@ -154,12 +154,21 @@ class Ledger(Reporting):
     async def create(self, spec: RunSpec, *, run_id: str | None = None, queued: bool = False) -> Created:
         """Begin a run, ``running`` or ``queued``; durable on return.
 
-        The same id with the same spec again is answered like the first time.
-        Raises InvalidRun, TooLarge, RunExists, SlotTaken or Unavailable.
+        The same id with the same spec again is answered like the first time. A slot whose holder's process
+        is gone is free: that run is interrupted first. Raises InvalidRun, TooLarge, RunExists, SlotTaken or Unavailable.
         """
         run_id = new_run_id() if run_id is None else check_run_id(run_id)
         draft = draft_run(spec, queued=queued)
-        accepted = await self._one(Append(run_id=run_id, drafts=[draft], create=True))
+        request = Append(run_id=run_id, drafts=[draft], create=True)
+        try:
+            accepted = await self._one(request)
+        except SlotTaken as taken:
+            owner = parse_owner(taken.run.owner)
+            if owner.incarnation is None or not is_dead(owner.incarnation):
+                raise
+            # The holder's process is gone for certain: nobody else would ever end that run.
+            await interrupt_dead(self, owner.name)
+            accepted = await self._one(request)
         return Created(run_id, accepted.receipts[0], accepted.appended > 0)
 
     async def append(

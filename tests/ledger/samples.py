@@ -8,8 +8,8 @@ from hypothesis import strategies as st
 
 from progress_ledger.ledger.events import (
     MAX_COUNT,
-    CancelRequested,
     Cancelled,
+    CancelRequested,
     Completed,
     Failed,
     Heartbeat,

@@ -94,7 +94,9 @@ def test_a_sleep_a_jump_or_a_stall_gives_a_full_lease(disturb: str) -> None:
 
 
 def test_a_run_without_lease_never_expires() -> None:
-    assert look_for(LeaseBook(every=1.0), Clocks(), 500, msgspec.structs.replace(HEAD, lease_seconds=None)) == []
+    assert (
+        look_for(LeaseBook(every=1.0), Clocks(), 500, msgspec.structs.replace(HEAD, lease_seconds=None)) == []
+    )
 
 
 def test_ended_runs_and_runs_that_are_gone_are_forgotten() -> None:

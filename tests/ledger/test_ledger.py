@@ -113,6 +113,7 @@ async def test_what_the_body_raises_comes_out_as_it_was(tmp_path: Path, failure:
             await ledger.create(RunSpec(kind="k", slot="s"), run_id="r")
             if failure is SlotTaken:
                 await ledger.create(RunSpec(kind="k", slot="s"))
+            assert isinstance(failure, BaseException)
             raise failure
     assert caught.type is (failure if isinstance(failure, type) else type(failure))
     assert not isinstance(caught.value, BaseExceptionGroup)

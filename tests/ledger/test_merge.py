@@ -80,9 +80,7 @@ def test_names_of_counts_are_bounded() -> None:
 
 def test_threads_lose_nothing_while_it_is_taken() -> None:
     merge = Merge()
-    threads = [
-        threading.Thread(target=lambda: [merge.advance(1) for _ in range(20_000)]) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: [merge.advance(1) for _ in range(20_000)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     taken = 0

@@ -16,7 +16,16 @@ from typing import Any
 import anyio
 import pytest
 
-from progress_ledger.ledger import Ledger, OpenRun, RunEnded, RunExists, RunNotFound, SlotTaken, Unavailable, open_run
+from progress_ledger.ledger import (
+    Ledger,
+    OpenRun,
+    RunEnded,
+    RunExists,
+    RunNotFound,
+    SlotTaken,
+    Unavailable,
+    open_run,
+)
 from progress_ledger.ledger.background import stop_all
 from tests.ledger.producers import PRELUDE, advanced, run_process
 
@@ -79,7 +88,12 @@ def test_callbacks_of_both_kinds_fit(path: Path) -> None:
             callback = run.set
             callback(part, 12)
             run.flush()
-    assert [event["data"]["done"] for event in events(path, "r") if event["type"] == "ticked"] == [4, 8, 8, 12]
+    assert [event["data"]["done"] for event in events(path, "r") if event["type"] == "ticked"] == [
+        4,
+        8,
+        8,
+        12,
+    ]
 
 
 def test_entry_raises_what_is_wrong(path: Path) -> None:
@@ -126,9 +140,7 @@ def test_many_runs_at_once_from_many_threads(path: Path) -> None:
 
 
 def _tick(run: OpenRun, times: int) -> None:
-    threads = [
-        threading.Thread(target=lambda: [run.advance(1) for _ in range(times)]) for _ in range(4)
-    ]
+    threads = [threading.Thread(target=lambda: [run.advance(1) for _ in range(times)]) for _ in range(4)]
     for thread in threads:
         thread.start()
     for thread in threads:

@@ -25,7 +25,7 @@ SERVE = "import sys; from progress_ledger.api.cli import main; sys.exit(main(sys
 
 
 @contextmanager
-def serve(path: Path, port: int = 0) -> Iterator[tuple["subprocess.Popen[str]", str]]:
+def serve(path: Path, port: int = 0) -> Iterator[tuple[subprocess.Popen[str], str]]:
     with subprocess.Popen(
         [sys.executable, "-c", SERVE, "serve", "--db", str(path), "--port", str(port)],
         stdout=subprocess.PIPE,
@@ -95,7 +95,10 @@ async def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_there_tw
         return httpx.Response(200, json={"receipts": receipts})
 
     transport = httpx.MockTransport(answer)
-    async with RemoteLedger.open("http://x", transport=transport) as ledger, ledger.run("k", run_id="r") as run:
+    async with (
+        RemoteLedger.open("http://x", transport=transport) as ledger,
+        ledger.run("k", run_id="r") as run,
+    ):
         run.advance(3)
         with anyio.fail_after(10):
             while run.statistics.appended < 2:

@@ -286,9 +286,7 @@ async def test_a_retry_is_a_run_of_its_own_that_counts_its_attempts(ledger: Ledg
 
 async def test_threads_advance_without_a_loop_of_their_own(ledger: Ledger) -> None:
     async with ledger.run("k") as run:
-        threads = [
-            threading.Thread(target=lambda: [run.advance(1) for _ in range(5_000)]) for _ in range(4)
-        ]
+        threads = [threading.Thread(target=lambda: [run.advance(1) for _ in range(5_000)]) for _ in range(4)]
         for thread in threads:
             thread.start()
         for thread in threads:
