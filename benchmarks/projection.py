@@ -2,9 +2,9 @@
 
 A cold rebuild from a SQLite file: every event is read, decoded and folded, histories and estimates included,
 until the projector can answer for every run and has kept what a next start needs. The raw limit, in the same
-run: a scan of that very table with ``fetchmany`` and one msgspec decode per event, with nothing done about what
-comes out. Each side is a process of its own, so that memory is counted from a clean start; interpreter and
-imports are not in the time.
+run: a scan of that very table with ``fetchmany`` and one msgspec decode per event, with nothing done about
+what comes out. Each side is a process of its own, so that memory is counted from a clean start; interpreter
+and imports are not in the time.
 
 What this does not show: the first read of a cold disk (the file is in the page cache), and catching up with
 other processes a few events at a time, where the cost is the hop to the database and not the fold.

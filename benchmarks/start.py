@@ -1,8 +1,8 @@
 """How long until a server that stood still can answer again, beside folding everything once more?
 
-A file with many finished runs. A start opens it, brings back what was kept and answers as a server is asked first:
-the newest page of runs and one old run. Refolding does the same on the same log with nothing kept. Each side is a
-process of its own; interpreter and imports are not in the time.
+A file with many finished runs. A start opens it, brings back what was kept and answers as a server is asked
+first: the newest page of runs and one old run. Refolding does the same on the same log with nothing kept.
+Each side is a process of its own; interpreter and imports are not in the time.
 
 What this does not show: many active runs, each of which a start brings back, and a first read of a cold disk.
 """
@@ -85,10 +85,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
             more[side].append(found)
             return found["answered"]
 
-        results = interleave(
-            {"start": partial(seconds, "start", kept), "refold": partial(seconds, "refold", bare)},
-            chosen.repeat,
-        )
+        sides = {"start": partial(seconds, "start", kept), "refold": partial(seconds, "refold", bare)}
+        results = interleave(sides, chosen.repeat)
         described = machine(pragmas=pragmas_of(kept), events=chosen.events, runs=chosen.runs)
 
     middle = medians(results)
@@ -97,14 +95,10 @@ def main(arguments: Sequence[str] | None = None) -> None:
     report.row("start, until it has answered", middle["start"], "s")
     report.row("refold, until it has answered", middle["refold"], "s")
     report.row("refold", chosen.events / middle["refold"], "events/s")
-    report.row("start, spread", spread(results["start"]), "×")
-    report.row("refold, spread", spread(results["refold"]), "×")
-    report.row(
-        "start, peak memory over the start", max(found["memory"] for found in more["start"]) / 1e6, "MB"
-    )
-    report.row(
-        "refold, peak memory over the start", max(found["memory"] for found in more["refold"]) / 1e6, "MB"
-    )
+    for side, rounds in more.items():
+        report.row(f"{side}, spread", spread(results[side]), "×")
+        memory = max(found["memory"] for found in rounds)
+        report.row(f"{side}, peak memory over the start", memory / 1e6, "MB")
     report.at_most("start / refold", middle["start"] / middle["refold"], 0.3)
     report.emit(as_json=chosen.json)
 
