@@ -4,7 +4,6 @@ Errors are one sentence on standard error. Each command is a module of its own t
 """
 
 import argparse
-import io
 import os
 import sys
 from collections.abc import Sequence
@@ -52,9 +51,10 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status and raises nothing."""
-    if isinstance(sys.stdout, io.TextIOWrapper):
-        # A terminal that cannot show a character gets another one, not an error.
-        sys.stdout.reconfigure(errors="replace")
+    # A terminal that cannot show a character gets another one, not an error.
+    reconfigure = getattr(sys.stdout, "reconfigure", None)
+    if reconfigure is not None:
+        reconfigure(errors="replace")
     try:
         parsed = _parser().parse_args(arguments)
         status: int = parsed.run(parsed)

@@ -2,9 +2,10 @@
 
 import argparse
 import logging
-from collections.abc import Awaitable, Callable
+from collections.abc import Callable, Coroutine
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 import anyio
 
@@ -48,7 +49,7 @@ def add_upkeep(parser: argparse.ArgumentParser) -> None:
     add_retention(keeping)
 
 
-def upkeep_of(arguments: argparse.Namespace) -> list[Callable[[Ledger], Awaitable[None]]]:
+def upkeep_of(arguments: argparse.Namespace) -> list[Callable[[Ledger], Coroutine[Any, Any, None]]]:
     """What is to run beside the server. Raises Usage, InvalidNote and AuditExtraMissing."""
     signer = read_signer(arguments.checkpoint_key)
     if arguments.checkpoint_events < 1 or arguments.checkpoint_every <= 0:
@@ -58,7 +59,7 @@ def upkeep_of(arguments: argparse.Namespace) -> list[Callable[[Ledger], Awaitabl
         events=arguments.checkpoint_events,
         at_end=arguments.checkpoint_at_end,
     )
-    work: list[Callable[[Ledger], Awaitable[None]]] = [
+    work: list[Callable[[Ledger], Coroutine[Any, Any, None]]] = [
         partial(keep_transparent, signer=signer, policy=policy)
     ]
     if arguments.prune_older_than is not None:

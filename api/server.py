@@ -14,9 +14,10 @@ import contextlib
 import signal
 import socket
 import time
-from collections.abc import Awaitable, Callable, Generator, Sequence
+from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
+from typing import Any
 
 import anyio
 import uvicorn
@@ -122,7 +123,7 @@ async def serve(
     host: str = "127.0.0.1",
     port: int = 8000,
     durability: Durability = "power",
-    beside: Sequence[Callable[[Ledger], Awaitable[None]]] = (),
+    beside: Sequence[Callable[[Ledger], Coroutine[Any, Any, None]]] = (),
     listening: Callable[[str], None] = lambda url: None,
 ) -> None:
     """Serve the ledger at ``path`` until SIGTERM or SIGINT, then drain and return with everything closed.
