@@ -13,7 +13,7 @@ import subprocess
 import sys
 import threading
 from pathlib import Path
-from typing import IO
+from typing import IO, Any
 
 from progress_ledger.ledger import OpenRun
 
@@ -144,8 +144,8 @@ class _Execution:
                 if not self._over.wait(KILL_SECONDS):
                     child.kill()
 
-    def _hand_on_signals(self, child: "subprocess.Popen[bytes]") -> dict[signal.Signals, object]:
-        before: dict[signal.Signals, object] = {}
+    def _hand_on_signals(self, child: "subprocess.Popen[bytes]") -> dict[signal.Signals, Any]:
+        before: dict[signal.Signals, Any] = {}
         if threading.current_thread() is not threading.main_thread():
             return before
 

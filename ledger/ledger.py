@@ -155,7 +155,9 @@ class Ledger(Reporting):
         """Begin a run, ``running`` or ``queued``; durable on return.
 
         The same id with the same spec again is answered like the first time. A slot whose holder's process
-        is gone is free: that run is interrupted first. Raises InvalidRun, TooLarge, RunExists, SlotTaken or Unavailable.
+        is gone is free: that run is interrupted first.
+
+        Raises InvalidRun, TooLarge, RunExists, SlotTaken or Unavailable.
         """
         run_id = new_run_id() if run_id is None else check_run_id(run_id)
         draft = draft_run(spec, queued=queued)

@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
-from typing import Any
+from typing import Any, ClassVar
 
 from serving import ask, serving
 
@@ -28,8 +28,8 @@ Progress = Callable[[int, int], None]
 class Store(BaseHTTPRequestHandler):
     """Keeps parts by their path. ``/flaky/2`` fails the first time, ``/broken/2`` always."""
 
-    parts: dict[str, bytes] = {}
-    failed: set[str] = set()
+    parts: ClassVar[dict[str, bytes]] = {}
+    failed: ClassVar[set[str]] = set()
 
     def do_PUT(self) -> None:
         body = self.rfile.read(int(self.headers["Content-Length"]))
@@ -106,8 +106,11 @@ def main() -> None:
         with serving(db) as url:
             found["batch"] = ask(f"{url}/v1/runs/batch?ids=small,none,broken,small,plain").body
             found["wrong"] = [
-                ask(f"{url}/v1/runs/batch?ids={ids}")[:1] + ("invalid_ids",)
-                for ids in ("", "a,,b", "a/b", ",".join(f"r{n}" for n in range(101)))
+                (answer.status, answer.body["code"])
+                for answer in (
+                    ask(f"{url}/v1/runs/batch?ids={ids}")
+                    for ids in ("", "a,,b", "a/b", ",".join(f"r{n}" for n in range(101)))
+                )
             ]
             found["unknown"] = ask(f"{url}/v1/runs/none").status
             found["log"] = ask(f"{url}/v1/runs/broken/events").body["events"]

@@ -78,9 +78,12 @@ async def ingest_all(db: str, url: str, scopes: int, items: int, found: dict[str
             active = await get("runs?kind=ingest")
         found["active"] = active
         await asyncio.wait([job for number, job in enumerate(jobs) if number != 7])
-        while not (listed := await get("runs?kind=ingest&stalled=true"))["runs"]:
+        found["stalled"] = await get("runs?kind=ingest&stalled=true")
+        while True:  # until its silence is long enough
+            if found["stalled"]["runs"]:
+                break
             await asyncio.sleep(0.05)
-        found["stalled"] = listed
+            found["stalled"] = await get("runs?kind=ingest&stalled=true")
         stuck.set()
         await asyncio.gather(*jobs, return_exceptions=True)
         found["all"] = await get("runs?kind=ingest&limit=500")

@@ -9,6 +9,7 @@ comes after the end see the same end, and then the stream is over.
 
 import argparse
 import csv
+import itertools
 import json
 import multiprocessing
 import sqlite3
@@ -129,8 +130,8 @@ class Viewer(threading.Thread):
             "last": self.seen[-1][0],
             "final": self.seen[-1][2].get("final"),
             "terminals": sum(bool(data.get("final")) for _, _, data in self.seen),
-            "holes": sum(after - before != 1 for before, after in zip(versions, versions[1:], strict=False)),
-            "falls": sum(after < before for before, after in zip(percents, percents[1:], strict=False)),
+            "holes": sum(after - before != 1 for before, after in itertools.pairwise(versions)),
+            "falls": sum(after < before for before, after in itertools.pairwise(percents)),
             "percent": percents[-1],
             "events": len(versions),
         }

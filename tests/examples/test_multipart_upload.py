@@ -44,7 +44,7 @@ def test_a_batch_answers_in_request_order_once_each_and_lists_what_is_missing(fo
 
 @pytest.mark.acceptance("B13")
 def test_invalid_ids_are_400(found: dict[str, Any]) -> None:
-    assert [status for status, _ in found["wrong"]] == [400] * 4
+    assert found["wrong"] == [[400, "invalid_ids"]] * 4
 
 
 @pytest.mark.acceptance("B10")

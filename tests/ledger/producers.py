@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import subprocess
 import sys
-from collections.abc import Iterator
+import threading
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, Any
@@ -70,9 +71,34 @@ async def head_of(ledger: Ledger, run_id: str) -> RunHead:
 async def ended(ledger: Ledger, run_id: str) -> RunHead:
     """Wait until the run is over."""
     with anyio.fail_after(30):
-        while (await head_of(ledger, run_id)).active:
+        while True:
+            head = await head_of(ledger, run_id)
+            if not head.active:
+                return head
             await anyio.sleep(0.02)
-    return await head_of(ledger, run_id)
+
+
+async def until(condition: Callable[[], bool]) -> None:
+    """Wait for it, for half a minute at most."""
+    with anyio.fail_after(30):
+        while True:
+            if condition():
+                return
+            await anyio.sleep(0.02)
+
+
+def tick_from_threads(advance: Callable[[], object], *, threads: int = 4, times: int) -> None:
+    """Call it from several threads at once, and wait for them."""
+
+    def loop() -> None:
+        for _ in range(times):
+            advance()
+
+    started = [threading.Thread(target=loop) for _ in range(threads)]
+    for thread in started:
+        thread.start()
+    for thread in started:
+        thread.join()
 
 
 def advanced(events: list[dict[str, Any]]) -> int:

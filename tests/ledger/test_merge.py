@@ -11,6 +11,7 @@ from msgspec import UNSET
 
 from progress_ledger.ledger.events import MAX_COUNT, Ticked
 from progress_ledger.ledger.merge import MAX_MESSAGE, Merge, join_ticks, plain_text
+from tests.ledger.producers import tick_from_threads
 
 
 def test_calls_become_one_tick() -> None:
@@ -80,11 +81,10 @@ def test_names_of_counts_are_bounded() -> None:
 
 def test_threads_lose_nothing_while_it_is_taken() -> None:
     merge = Merge()
-    threads = [threading.Thread(target=lambda: [merge.advance(1) for _ in range(20_000)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
+    thread = threading.Thread(target=lambda: tick_from_threads(merge.advance, times=20_000))
+    thread.start()
     taken = 0
-    while any(thread.is_alive() for thread in threads):
+    while thread.is_alive():
         taken += sum(tick.advance or 0 for tick in merge.take())
     taken += sum(tick.advance or 0 for tick in merge.take())
     assert taken == 80_000

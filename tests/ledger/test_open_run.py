@@ -27,7 +27,7 @@ from progress_ledger.ledger import (
     open_run,
 )
 from progress_ledger.ledger.background import stop_all
-from tests.ledger.producers import PRELUDE, advanced, run_process
+from tests.ledger.producers import PRELUDE, advanced, run_process, tick_from_threads
 
 
 @pytest.fixture
@@ -140,11 +140,7 @@ def test_many_runs_at_once_from_many_threads(path: Path) -> None:
 
 
 def _tick(run: OpenRun, times: int) -> None:
-    threads = [threading.Thread(target=lambda: [run.advance(1) for _ in range(times)]) for _ in range(4)]
-    for thread in threads:
-        thread.start()
-    for thread in threads:
-        thread.join()
+    tick_from_threads(run.advance, times=times)
 
 
 @pytest.mark.parametrize("method", ["fork", "spawn", "forkserver"])
@@ -152,12 +148,13 @@ def test_two_processes_with_four_threads_each_tick_one_run_exactly(path: Path, m
     context = multiprocessing.get_context(method)
     with open_run("k", ledger=path, run_id="r") as run:
         run.advance(1)  # pending when it is forked, and not said twice
-        children = [context.Process(target=_tick, args=(run, 25_000)) for _ in range(2)]
+        begin = getattr(context, "Process")  # noqa: B009 - the base class of contexts has none
+        children = [begin(target=_tick, args=(run, 25_000)) for _ in range(2)]
         for child in children:
-            child.start()  # type: ignore[attr-defined]  # the base context has no class of its own
+            child.start()
         for child in children:
-            child.join(40)  # type: ignore[attr-defined]
-            assert child.exitcode == 0  # type: ignore[attr-defined]
+            child.join(40)
+            assert child.exitcode == 0
     assert advanced(events(path, "r")) == 200_001
     assert types(path, "r")[-1] == "completed"
 

@@ -17,7 +17,7 @@ import pytest
 from progress_ledger.ledger import Ledger, RunNotFound, SlotTaken, Unavailable, open_run
 from progress_ledger.ledger.background import stop_all
 from progress_ledger.ledger.remote import RemoteLedger
-from tests.ledger.producers import advanced, events_of
+from tests.ledger.producers import advanced, events_of, until
 
 pytestmark = pytest.mark.anyio
 
@@ -72,9 +72,7 @@ async def test_a_request_to_cancel_is_heard(path: Path) -> None:
             async with httpx.AsyncClient() as client:
                 answer = await client.post(f"{url}/v1/runs/r/cancel", json={})
                 assert answer.status_code == 202
-            with anyio.fail_after(20):
-                while not run.cancel_requested:
-                    await anyio.sleep(0.05)
+            await until(lambda: run.cancel_requested)
     async with Ledger.open(path, read_only=True) as there:
         assert (await events_of(there, "r"))[-1]["type"] == "cancelled"
 
@@ -101,8 +99,7 @@ async def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_there_tw
     ):
         run.advance(3)
         with anyio.fail_after(10):
-            while run.statistics.appended < 2:
-                await anyio.sleep(0.02)
+            await until(lambda: run.statistics.appended >= 2)
     assert seen[1] == seen[2]
 
 
@@ -138,10 +135,8 @@ async def test_a_server_killed_ten_times_loses_and_doubles_nothing(path: Path) -
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(anyio.to_thread.run_sync, produce, url, stop)
             for _ in range(10):
-                before = len(acknowledged)
-                with anyio.fail_after(40):
-                    while len(acknowledged) < before + 5:
-                        await anyio.sleep(0.01)
+                enough = len(acknowledged) + 5
+                await until(lambda: len(acknowledged) >= enough)  # noqa: B023 - awaited before it changes
                 server.send_signal(signal.SIGKILL)
                 await anyio.to_thread.run_sync(server.wait)
                 server, _ = await anyio.to_thread.run_sync(servers.enter_context, serve(path, port))

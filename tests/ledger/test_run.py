@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import threading
 from collections.abc import AsyncIterator
 from pathlib import Path
 
@@ -24,7 +23,7 @@ from progress_ledger.ledger import (
     SlotTaken,
     VersionConflict,
 )
-from tests.ledger.producers import advanced, events_of, head_of, types_of
+from tests.ledger.producers import advanced, events_of, head_of, tick_from_threads, types_of, until
 
 pytestmark = pytest.mark.anyio
 
@@ -48,10 +47,13 @@ async def test_leaving_normally_completes_after_the_last_state(ledger: Ledger) -
 
 
 async def test_an_exception_fails_the_run_and_goes_on(ledger: Ledger) -> None:
-    with pytest.raises(ZeroDivisionError):
+    async def job() -> None:
         async with ledger.run("k", run_id="r") as run:
             run.advance(3)
             raise ZeroDivisionError("no way")
+
+    with pytest.raises(ZeroDivisionError):
+        await job()
     events = await events_of(ledger, "r")
     assert [event["type"] for event in events] == ["started", "ticked", "failed"]
     assert events[-1]["data"] == {"error": "ZeroDivisionError: no way"}
@@ -93,7 +95,9 @@ async def test_tick_is_one_event_on_disk_when_it_returns(ledger: Ledger) -> None
         first = await run.tick(3, counts={"a": 1}, message="m")
         second = await run.tick(done=7, total=9)
         third = await run.tick()
-        assert first and second and third
+        assert first is not None
+        assert second is not None
+        assert third is not None
         assert [first.version, second.version, third.version] == [2, 3, 4]
         events = await events_of(ledger, run.run_id)
     assert [event["data"] for event in events[1:]] == [
@@ -219,21 +223,22 @@ async def test_a_request_to_cancel_is_seen_and_leaving_for_it_is_cancelled(ledge
     async with ledger.run("k") as run:
         assert not run.cancel_requested
         await ledger.append(run.run_id, [CancelRequested(reason="enough")])
-        with anyio.fail_after(10):
-            while not run.cancel_requested:
-                await anyio.sleep(0.02)
+        await until(lambda: run.cancel_requested)
     last = (await events_of(ledger, run.run_id))[-1]
     assert (last["type"], last["data"]) == ("cancelled", {"reason": "enough"})
 
 
 async def test_a_request_to_cancel_raises_at_the_next_call_when_asked_to(ledger: Ledger) -> None:
-    with pytest.raises(RunCancelled):
+    async def job() -> None:
         async with ledger.run("k", run_id="r", raise_on_cancel=True) as run:
             await ledger.append("r", [CancelRequested()])
             with anyio.fail_after(10):
                 while True:
                     run.advance()
                     await anyio.sleep(0.02)
+
+    with pytest.raises(RunCancelled):
+        await job()
     assert (await types_of(ledger, "r"))[-1] == "cancelled"
 
 
@@ -253,10 +258,13 @@ async def test_a_run_ended_by_others_keeps_its_outcome_and_its_producer_is_told_
 
 
 async def test_ended_by_others_raises_when_strict(ledger: Ledger) -> None:
-    with pytest.raises(RunEnded):
+    async def job() -> None:
         async with ledger.run("k", strict=True) as run:
             await ledger.append(run.run_id, [Completed()])
             await run.tick()
+
+    with pytest.raises(RunEnded):
+        await job()
 
 
 async def test_ending_by_hand_ends_once(ledger: Ledger) -> None:
@@ -286,11 +294,7 @@ async def test_a_retry_is_a_run_of_its_own_that_counts_its_attempts(ledger: Ledg
 
 async def test_threads_advance_without_a_loop_of_their_own(ledger: Ledger) -> None:
     async with ledger.run("k") as run:
-        threads = [threading.Thread(target=lambda: [run.advance(1) for _ in range(5_000)]) for _ in range(4)]
-        for thread in threads:
-            thread.start()
-        for thread in threads:
-            await anyio.to_thread.run_sync(thread.join)
+        await anyio.to_thread.run_sync(lambda: tick_from_threads(run.advance, times=5_000))
     assert advanced(await events_of(ledger, run.run_id)) == 20_000
 
 
