@@ -10,7 +10,6 @@ never written again; history, exports and streams show them with the position in
 
 import codecs
 import functools
-import operator
 import re
 from collections.abc import Callable, Mapping
 from typing import Any, TypeAlias, cast
@@ -108,7 +107,8 @@ _EVENTS: dict[str, type[Event]] = {
     for name, payload in PAYLOADS.items()
 }
 
-_known: Any = functools.reduce(operator.or_, _EVENTS.values())
+_types: list[Any] = list(_EVENTS.values())
+_known: Any = functools.reduce(lambda one, other: one | other, _types)
 _decode_known: Callable[[bytes], Event] = msgspec.json.Decoder(_known).decode
 
 

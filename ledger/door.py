@@ -77,7 +77,7 @@ _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
 
 def check_run_id(run_id: str, *, field: str = "run_id") -> str:
     """``run_id`` itself when it can be one. Raises InvalidRun otherwise, naming ``field``."""
-    if not isinstance(run_id, str):
+    if type(run_id) is not str:
         raise InvalidRun(f"{field} must be a text, not {type(run_id).__name__}.", field=field)
     if not _RUN_ID.fullmatch(run_id) or ".." in run_id or run_id in _RESERVED:
         shown = run_id if len(run_id) <= 140 else run_id[:137] + "…"

@@ -209,9 +209,10 @@ class SQLiteLog:
             raise Closed
         # The call runs to its end on the thread whatever becomes of the caller.
         with friendly(self.path):
-            execute: Callable[..., Awaitable[_T]] = connection._execute  # noqa: SLF001 - see above
+            untyped: Any = connection
+            execute: Callable[..., Awaitable[_T]] = untyped._execute  # noqa: SLF001 - see above
             gate = gate_of(connection)
-            return await execute(gate.through, function, connection._conn, *args)  # noqa: SLF001 - see above
+            return await execute(gate.through, function, untyped._conn, *args)  # noqa: SLF001 - see above
 
     # ── on the writer's thread ──────────────────────────────────────────────────────────────────────────
 

@@ -7,11 +7,11 @@ import os
 import re
 import secrets
 import sqlite3
+import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from functools import cache
-from importlib import resources
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
 from urllib.parse import quote
@@ -19,13 +19,8 @@ from urllib.parse import quote
 from .errors import DiskFull, LedgerError, Locked, NewerLedger, NotALedger, ReadOnly, Unavailable
 from .times import format_time
 
-try:
+if sys.platform != "win32":
     import fcntl
-except ImportError:
-    _HAS_FLOCK = False
-    """Windows has none; there one process at a time should write a file."""
-else:
-    _HAS_FLOCK = True
 
 __all__ = (
     "APPLICATION_ID",
@@ -53,7 +48,7 @@ _NETWORK = frozenset(("nfs", "nfs4", "cifs", "smb3", "smbfs", "9p", "afs", "fuse
 @cache
 def queries() -> dict[str, str]:
     """The named statements of ``sql/queries.sql`` and ``sql/audit.sql``."""
-    folder = resources.files(__package__).joinpath("sql")
+    folder = Path(__file__).with_name("sql")
     text = "\n".join(folder.joinpath(name).read_text("utf-8") for name in ("queries.sql", "audit.sql"))
     return {
         name: statement.strip()
@@ -64,7 +59,7 @@ def queries() -> dict[str, str]:
 @cache
 def migrations() -> tuple[tuple[int, str], ...]:
     """The numbered steps of the schema, oldest first."""
-    folder = resources.files(__package__).joinpath("sql")
+    folder = Path(__file__).with_name("sql")
     steps = [
         (int(item.name[:4]), item.read_text("utf-8"))
         for item in folder.iterdir()
@@ -219,8 +214,8 @@ def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
     if name in ("SQLITE_IOERR_WRITE", "SQLITE_IOERR_SHMSIZE"):
         # What SQLite makes of a quota, a limit on the size of files, and a disk that breaks.
         return DiskFull(
-            f"{path} cannot grow: a quota or limit is reached, or the disk fails; nothing of this request was "
-            "stored. Make room, try again."
+            f"{path} cannot grow: a quota or limit is reached, or the disk fails. Nothing of this request "
+            "was stored; make room, then try again."
         )
     if name.startswith(("SQLITE_BUSY", "SQLITE_LOCKED")):
         return _locked(path)
@@ -275,15 +270,16 @@ class WriteLock:
     @contextmanager
     def held(self) -> Iterator[None]:
         """Hold it for the body. Raises Locked when another process does not let go within the timeout."""
-        if not _HAS_FLOCK:
+        if sys.platform == "win32":
+            # There is no flock; one process at a time should write a file there.
             yield
-            return
-        file = self._open()
-        self._take(file)
-        try:
-            yield
-        finally:
-            fcntl.flock(file, fcntl.LOCK_UN)
+        else:
+            file = self._open()
+            self._take(file)
+            try:
+                yield
+            finally:
+                fcntl.flock(file, fcntl.LOCK_UN)
 
     def close(self) -> None:
         """Let go of the lock file."""
@@ -292,6 +288,7 @@ class WriteLock:
             self._file = None
 
     def _take(self, file: IO[bytes]) -> None:
+        assert sys.platform != "win32"
         deadline = 0.0
         pause = 0.0005
         while True:

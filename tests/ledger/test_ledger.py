@@ -124,12 +124,13 @@ async def test_what_the_body_raises_comes_out_as_it_was(tmp_path: Path, failure:
 async def test_what_was_handed_over_is_on_disk_when_the_ledger_is_left(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     answers: list[int] = []
+    opened: list[Ledger] = []
     async with anyio.create_task_group() as producers, Ledger.open(path) as ledger:
         await ledger.create(RunSpec(kind="k"), run_id="r")
-        opened = ledger
+        opened.append(ledger)
 
         async def produce(done: int) -> None:
-            accepted = await opened.append("r", [Ticked(done=done)])
+            accepted = await opened[0].append("r", [Ticked(done=done)])
             answers.append(accepted.receipts[0].version)
 
         for done in range(100):
@@ -141,7 +142,7 @@ async def test_what_was_handed_over_is_on_disk_when_the_ledger_is_left(tmp_path:
         assert head is not None
         assert head.version == 101
     with pytest.raises(Closed):
-        await opened.append("r", [Ticked(done=1)])
+        await opened[0].append("r", [Ticked(done=1)])
 
 
 async def test_a_cancelled_ledger_finishes_what_it_took(tmp_path: Path) -> None:

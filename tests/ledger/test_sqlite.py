@@ -193,8 +193,14 @@ async def _commit(log: SQLiteLog) -> None:
 
 
 async def test_leaving_by_an_exception_closes_the_file(tmp_path: Path) -> None:
-    with pytest.raises(ZeroDivisionError):
+    opened: list[SQLiteLog] = []
+
+    async def leave() -> None:
         async with SQLiteLog.open(tmp_path / "log.db", now=1.0) as log:
+            opened.append(log)
             raise ZeroDivisionError
+
+    with pytest.raises(ZeroDivisionError):
+        await leave()
     with pytest.raises(Closed):
-        await log.runs(RunFilter())
+        await opened[0].runs(RunFilter())
