@@ -1,0 +1,123 @@
+"""Faults of the file and its disk."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import resource
+import shutil
+import sqlite3
+from contextlib import closing, suppress
+from pathlib import Path
+
+from .faults import Fault
+from .model import Broken
+from .world import World
+
+_NOBODY = 65_534
+
+
+async def no_room(world: World) -> None:
+    """The server may write no file beyond a size just above what it has: appends fail until that is over."""
+    wal = world.db.with_name(world.db.name + "-wal")
+    size = wal.stat().st_size if wal.exists() else 0
+    soft, hard = resource.prlimit(world.server.pid, resource.RLIMIT_FSIZE)
+    resource.prlimit(world.server.pid, resource.RLIMIT_FSIZE, (max(4096, size - 40_000), hard))
+    try:
+        await asyncio.sleep(world.dice.uniform(0.5, 2.5))
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(world.server.pid, resource.RLIMIT_FSIZE, (soft, hard))
+
+
+async def no_descriptors(world: World) -> None:
+    """The server may open nothing more: connections wait or are closed, until that is over."""
+    soft, hard = resource.prlimit(world.server.pid, resource.RLIMIT_NOFILE)
+    resource.prlimit(world.server.pid, resource.RLIMIT_NOFILE, (world.server.descriptors(), hard))
+    try:
+        world.proxy.cut_now()
+        await asyncio.sleep(world.dice.uniform(0.5, 2.0))
+    finally:
+        with suppress(ProcessLookupError):
+            resource.prlimit(world.server.pid, resource.RLIMIT_NOFILE, (soft, hard))
+
+
+async def full_disk(world: World) -> None:
+    """Where the file is on a small disk of its own, something else takes all the room."""
+    ballast = world.folder / "ballast"
+    if not os.path.ismount(world.folder):
+        await no_room(world)
+        return
+    free = shutil.disk_usage(world.folder).free
+    with ballast.open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, max(4096, free - world.dice.randrange(0, 300_000)))
+    try:
+        await asyncio.sleep(world.dice.uniform(0.5, 2.5))
+    finally:
+        ballast.unlink()
+
+
+async def read_only(world: World) -> None:
+    """The file is made read-only: a server that is started on it says so in a sentence and ends."""
+    await world.server.kill()
+    for local in world.locals:
+        await local.kill()
+    user = _NOBODY if os.geteuid() == 0 else None
+    world.db.chmod(0o444)
+    try:
+        said = len(world.server.errors())
+        line = await world.server.try_start(user=user)
+        status = await world.server.gone() if not line else None
+        told = world.server.errors()[said:].strip()
+        if line or not status or "\n" in told or "cannot be" not in told:
+            raise Broken(f"on a read-only file: {line!r}, status {status}, {told!r}")
+    finally:
+        world.db.chmod(0o644)
+    await world.server.start()
+    for local in world.locals:
+        await local.start(world.dice.randrange(2**30))
+
+
+async def wal_gone(world: World) -> None:
+    """Everybody is killed, and somebody deletes or cuts the write-ahead log: no log survives that whole.
+
+    What remains must be a beginning of what was, and every reader must be told that it is another log.
+    """
+    await world.quiet()
+    await world.server.kill()
+    wal = world.db.with_name(world.db.name + "-wal")
+    before = world.folder / "before.db"
+    for suffix in ("", "-wal"):
+        source = world.db.with_name(world.db.name + suffix)
+        if source.exists():
+            shutil.copy(source, before.with_name(before.name + suffix))
+    world.model.read(before)
+    for suffix in ("", "-wal", "-shm"):
+        before.with_name(before.name + suffix).unlink(missing_ok=True)
+    _damage(world, wal)
+    with closing(sqlite3.connect(world.db)) as file:
+        (left,) = file.execute("SELECT position FROM ledger").fetchone()
+    epochs = len(world.model.epochs)
+    gone = world.model.cut(left)
+    for reader in world.readers:
+        reader.forget()
+    world.retired.clear()
+    await world.server.start()
+    world.model.read(world.db)
+    if gone and len(world.model.epochs) == epochs:
+        raise Broken(f"{gone} events are gone, and the log keeps its epoch: readers cannot know")
+    await world.loud()
+
+
+def _damage(world: World, wal: Path) -> None:
+    if not wal.exists():
+        return
+    if world.dice.random() < 0.5:
+        wal.unlink()
+        return
+    size = wal.stat().st_size
+    with wal.open("r+b") as file:
+        file.truncate(world.dice.randrange(size + 1))
+
+
+DISK: tuple[Fault, ...] = (no_room, no_descriptors, full_disk, read_only, wal_gone)

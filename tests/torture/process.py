@@ -1,0 +1,111 @@
+"""The server as a process, and what Linux says of it."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import sys
+from pathlib import Path
+
+import httpx
+
+from .model import Broken
+
+PROGRAM = (sys.executable, "-c", "import sys; from progress_ledger.api.cli import main; sys.exit(main())")
+START_SECONDS = 30.0
+ANSWER_SECONDS = 5.0
+"""How long after a fault the service may take to answer again."""
+
+
+class Server:
+    """``progress-ledger serve`` over a file: the port stays the same over restarts."""
+
+    def __init__(self, db: Path, errors: Path, *, environment: dict[str, str] | None = None) -> None:
+        self.db = db
+        self.port = 0
+        self.environment = environment or {}
+        self.starts = 0
+        self._errors = errors
+        self._process: asyncio.subprocess.Process | None = None
+
+    @property
+    def pid(self) -> int:
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def alive(self) -> bool:
+        return self._process is not None and self._process.returncode is None
+
+    @property
+    def url(self) -> str:
+        return f"http://127.0.0.1:{self.port}"
+
+    async def start(self) -> None:
+        line = await self.try_start()
+        if not line.startswith("listening on "):
+            raise Broken(f"the server did not start: {self.errors()[-600:]}")
+        self.port = int(line.rpartition(":")[2])
+
+    async def try_start(self, *, user: int | None = None) -> str:
+        """Its first line, or nothing when it gave up."""
+        with self._errors.open("ab") as errors:
+            self._process = await asyncio.create_subprocess_exec(
+                *PROGRAM, "serve", "--db", str(self.db), "--port", str(self.port),
+                stdout=asyncio.subprocess.PIPE, stderr=errors, user=user,
+                env={**os.environ, **self.environment},
+            )  # fmt: skip
+        self.starts += 1
+        assert self._process.stdout is not None
+        async with asyncio.timeout(START_SECONDS):
+            line = await self._process.stdout.readline()
+        return line.decode().strip()
+
+    async def kill(self) -> None:
+        self.signal(signal.SIGKILL)
+        await self.gone()
+
+    async def terminate(self, patience: float = 12.0) -> int:
+        """SIGTERM; its exit status."""
+        self.signal(signal.SIGTERM)
+        async with asyncio.timeout(patience):
+            return await self.gone()
+
+    def signal(self, number: signal.Signals) -> None:
+        if self.alive:
+            os.kill(self.pid, number)
+
+    async def gone(self) -> int:
+        assert self._process is not None
+        return await self._process.wait()
+
+    def errors(self) -> str:
+        """All it ever said on standard error."""
+        return self._errors.read_text("utf-8", "replace") if self._errors.exists() else ""
+
+    async def answers(self, client: httpx.AsyncClient) -> float:
+        """Seconds until it says that it is ready. Raises Broken after five."""
+        loop = asyncio.get_running_loop()
+        began = loop.time()
+        why = ""
+        while loop.time() - began < ANSWER_SECONDS:
+            try:
+                answer = await client.get(f"{self.url}/readyz", timeout=ANSWER_SECONDS)
+                if answer.status_code == 200:
+                    return loop.time() - began
+                why = answer.text
+            except httpx.HTTPError as error:
+                why = repr(error)
+            await asyncio.sleep(0.02)
+        raise Broken(f"the server does not answer within {ANSWER_SECONDS:.0f} s: {why}")
+
+    def descriptors(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/fd"))
+
+    def memory(self) -> int:
+        """Resident bytes."""
+        return int(Path(f"/proc/{self.pid}/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
+
+    def threads(self) -> int:
+        return len(os.listdir(f"/proc/{self.pid}/task"))
