@@ -64,7 +64,7 @@ class _File(NamedTuple):
 def _files() -> Mapping[str, _File]:
     """All files of the dashboard by name, read once: they are part of the package and never change."""
     found: dict[str, _File] = {}
-    for entry in (files(__package__) / "dashboard").iterdir():
+    for entry in (files(__name__.rpartition(".")[0]) / "dashboard").iterdir():
         suffix = entry.name.rpartition(".")[2]
         if entry.is_file() and suffix in _TYPES:
             body = entry.read_bytes()

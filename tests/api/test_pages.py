@@ -15,7 +15,7 @@ from progress_ledger.api import pages
 pytestmark = pytest.mark.anyio
 
 MODULES = re.compile(
-    r"""^(?:import|export)\b[^"';]*?from\s+["']([^"']+)["']|^import\s+["']([^"']+)["']""", re.M
+    r"""^(?:import|export)\b[^"';]*?from\s+["']([^"']+)["']|^import\s+["']([^"']+)["']""", re.MULTILINE
 )
 
 

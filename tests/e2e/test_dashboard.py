@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from axe_playwright_python.sync_playwright import Axe
-from playwright.sync_api import Page, expect
+from playwright.sync_api import Browser, Page, expect
 
 from .conftest import OpenPage
 from .gallery import HOSTILE
@@ -416,16 +416,24 @@ def test_a_live_region_speaks_at_most_every_ten_seconds(site: Site, open_page: O
     assert all(later - earlier > 9_900 for earlier, later in pairwise(spoken))
 
 
-# The longest task of the page, in milliseconds, as the browser itself counts them.
-WATCH_TASKS = """
-    window.longest = 0;
-    const note = (list) => list.getEntries().forEach((one) => (longest = Math.max(longest, one.duration)));
-    new PerformanceObserver(note).observe({type: "longtask", buffered: true});
-"""
+def longest_task(trace: bytes) -> float:
+    """Milliseconds of processor time of the longest task on a page's main thread.
+
+    Not of the clock on the wall: on a busy machine that counts the work of others.
+    """
+    events = json.loads(trace)["traceEvents"]
+    named = (one for one in events if one["name"] == "thread_name")
+    mains = {(one["pid"], one["tid"]) for one in named if one["args"]["name"] == "CrRendererMain"}
+    tasks: list[float] = [
+        one["tdur"] for one in events if (one["pid"], one["tid"]) in mains and "tdur" in one
+    ]
+    assert len(tasks) > 100
+    return max(tasks) / 1000
 
 
-def test_a_thousand_rows_that_tick_leave_the_page_responsive(site: Site, open_page: OpenPage) -> None:
-    # No task may be longer than 200 ms. Other work on the machine can stretch one, so there are three tries.
+def test_a_thousand_rows_that_tick_leave_the_page_responsive(
+    site: Site, browser: Browser, open_page: OpenPage
+) -> None:
     spec = {"kind": "job", "total": 100_000}
     started = [{"run_id": f"run-{number}", "type": "started", "data": spec} for number in range(1000)]
     site.ask("POST", "/v1/events", content="\n".join(map(json.dumps, started)))
@@ -442,24 +450,20 @@ def test_a_thousand_rows_that_tick_leave_the_page_responsive(site: Site, open_pa
     producer = threading.Thread(target=tick)
     producer.start()
     try:
-        longest: list[float] = []
-        while not longest or (min(longest) > 200 and len(longest) < 3):
-            page = open_page("about:blank")
-            page.add_init_script(WATCH_TASKS)
-            page.goto(f"{site.url}/")
-            live(page)
-            expect(page.locator(ROWS)).to_have_count(1000)
-            first = page.locator(ROWS).first.locator('[data-slot="done"]')
-            expect(first).not_to_have_text(str(first.text_content()))
-            page.mouse.move(400, 500)
-            for _ in range(30):
-                page.mouse.wheel(0, 900)
-                page.evaluate("() => new Promise(requestAnimationFrame)")
-            page.get_by_role("searchbox", name="Search runs").fill("run-77")
-            expect(page.locator(ROWS)).to_have_count(11)
-            longest.append(page.evaluate("longest"))
-            page.close()
-        assert min(longest) <= 200, longest
+        page = open_page("about:blank")
+        browser.start_tracing(page=page, categories=["toplevel"])
+        page.goto(f"{site.url}/")
+        live(page)
+        expect(page.locator(ROWS)).to_have_count(1000)
+        first = page.locator(ROWS).first.locator('[data-slot="done"]')
+        expect(first).not_to_have_text(str(first.text_content()))
+        page.mouse.move(400, 500)
+        for _ in range(30):
+            page.mouse.wheel(0, 900)
+            page.evaluate("() => new Promise(requestAnimationFrame)")
+        page.get_by_role("searchbox", name="Search runs").fill("run-77")
+        expect(page.locator(ROWS)).to_have_count(11)
+        assert longest_task(browser.stop_tracing()) <= 200
     finally:
         stop.set()
         producer.join()

@@ -34,7 +34,9 @@ def test_a_token_signs_in_with_a_cookie_and_the_page_goes_on_from_there(
     page.get_by_role("button", name="Sign in").click()
     expect(page.locator(".headline b")).to_have_text("0 %")
     expect(page.locator("#link")).to_have_attribute("data-phase", "live")
-    assert operator not in page.evaluate("JSON.stringify([document.cookie, {...localStorage}, location.href])")
+    assert operator not in page.evaluate(
+        "JSON.stringify([document.cookie, {...localStorage}, location.href])"
+    )
     expect(page.get_by_role("button", name="Cancel…")).to_be_visible()
     page.get_by_role("button", name="Sign out").click()
     expect(page.get_by_role("heading", name="Sign in")).to_be_visible()
