@@ -11,6 +11,7 @@ import sqlite3
 import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
+from contextlib import closing
 from pathlib import Path
 from typing import NamedTuple
 
@@ -71,11 +72,13 @@ class FileReport(msgspec.Struct, kw_only=True):
 
 def check_hashes(path: Path, sizes: Sequence[int], *, end: int | None = None) -> HashReport:
     """Recompute leaves, tiles and the roots at ``sizes`` from the bytes of the first ``end`` events."""
-    connection = connect_reader(path, busy_timeout=5)
-    try:
+    with closing(connect_reader(path, busy_timeout=5)) as connection:
+        connection.text_factory = bytes
         return _Hashes(connection, sizes, end).run()
-    finally:
-        connection.close()
+
+
+_BODIES = "SELECT body FROM event WHERE position > ? AND position <= ? ORDER BY position"
+_PLACES = _BODIES.replace("SELECT ", "SELECT position, ")
 
 
 class _Hashes:
@@ -116,15 +119,13 @@ class _Hashes:
 
     def _portion(self, limit: int) -> None:
         start = self.edge.size
-        rows = self.file.execute(
-            "SELECT position, CAST(body AS BLOB) FROM event WHERE position > ? AND position <= ?"
-            " ORDER BY position",
-            (start, start + limit),
-        ).fetchall()
-        bodies = [body for _, body in rows]
-        if len(rows) == limit and None not in bodies:
-            hashes = leaf_hashes(bodies)
-        else:
+        try:
+            hashes = leaf_hashes(body for (body,) in self.file.execute(_BODIES, (start, start + limit)))
+        except TypeError:
+            hashes = b""  # a pruned event has no body
+        # Positions are unique: as many as there is room for are all of them.
+        if len(hashes) != limit * HASH_SIZE:
+            rows = self.file.execute(_PLACES, (start, start + limit)).fetchall()
             hashes = self._with_gaps(start, limit, dict(rows))
         for level, number, tile in self.edge.append(hashes):
             if self.stored.size >> (8 * (level + 1)) > number:
@@ -180,17 +181,19 @@ def check_rules(
     path: Path, *, end: int | None = None, on_event: Callable[[Event], object] | None = None
 ) -> RuleReport:
     """Hold every event against the rules, and each run's row against its events."""
-    connection = connect_reader(path, busy_timeout=5)
-    try:
+    with (
+        closing(connect_reader(path, busy_timeout=5)) as connection,
+        closing(connect_reader(path, busy_timeout=5)) as events,
+    ):
+        events.text_factory = bytes
         check = RuleCheck()
         runs, at = 0, 0
-        while end is None or at < end:
-            limit = _PORTION if end is None else min(_PORTION, end - at)
-            rows = connection.execute(_EVENTS, (at, limit)).fetchall()
-            if not rows:
-                break
-            at = rows[-1][0]
-            ended = check.feed(rows, on_event=on_event)
+        (last,) = connection.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()
+        last = last if end is None else min(last, end)
+        while at < last:
+            through = min(at + _PORTION, last)
+            ended = check.feed(events.execute(_EVENTS, (at, through)), on_event=on_event)
+            at = through
             runs += len(ended)
             _check_rows(connection, check, ended, live=end is not None)
         rest = check.rest()
@@ -201,13 +204,10 @@ def check_rules(
             message = f"The directory lists {listed} runs, the log has events of {runs}."
             check.findings.append(Finding(kind="wrong_directory", message=message))
         return RuleReport(check.events, runs, check.unknown, check.findings, check.more)
-    finally:
-        connection.close()
 
 
 _EVENTS = (
-    "SELECT position, run, previous, CAST(body AS BLOB) FROM event WHERE position > ?"
-    " ORDER BY position LIMIT ?"
+    "SELECT position, run, previous, body FROM event WHERE position > ? AND position <= ? ORDER BY position"
 )
 _ROW = "SELECT number, run_id, kind, status, version, first, last, time, pruned FROM run WHERE number = ?"
 
