@@ -1,9 +1,8 @@
 """What does it cost that a stranger can verify the history?
 
 The tree kept behind the log while 64 tasks append (against the same without it); verifying a whole file
-(against reading and hashing the same bytes in one loop, which is what nobody can do without); the proof of one
-event; an export of everything (against the bare SELECT written to a file); and the bytes on the disk for an
-event.
+(against reading and hashing the same bytes in one loop, which nobody can do without); the proof of one event;
+an export of everything (against the bare SELECT written to a file); the bytes on the disk for an event.
 
 What this does not show: signatures (some 0.1 ms each), a cold page cache, checkpoints every few events, and
 slower disks, where the tree's own commits weigh more. Verifying uses a second core where there is one.

@@ -111,8 +111,8 @@ class _Hashes:
                 self._portion(min(_PORTION - edge.size % _PORTION, stop - edge.size))
             if edge.size == stop:
                 self.roots[stop] = edge.root()
-                if stop == self.stored.size and edge.levels != self.stored.levels and not self.findings:
-                    self._add("tree_damaged", "The stored edge of the tree is not that of the events.")
+                if stop == self.stored.size and edge.levels != self.stored.levels:
+                    self._compare_edge()
         return HashReport(
             edge.size, edge.root(), self.stored.size, self.pruned, self.roots, self.findings[:MAX_FINDINGS]
         )
@@ -166,11 +166,21 @@ class _Hashes:
             if not self.findings:
                 self._add("tree_damaged", f"Tile {number} of level {level} is not that of the tiles below.")
         else:
-            for offset in range(TILE_WIDTH):
-                at = offset * HASH_SIZE
-                if stored[at : at + HASH_SIZE] != tile[at : at + HASH_SIZE]:
-                    position = number * TILE_WIDTH + offset + 1
-                    self._add("changed_event", "The stored bytes have not the hash they had.", position)
+            self._compare_leaves(number, tile, stored)
+
+    def _compare_edge(self) -> None:
+        before = len(self.findings)
+        if self.stored.levels:
+            number = self.stored.size // TILE_WIDTH
+            self._compare_leaves(number, self.edge.levels[0], self.stored.levels[0])
+        if len(self.findings) == before and not before:
+            self._add("tree_damaged", "The stored edge of the tree is not that of the events.")
+
+    def _compare_leaves(self, number: int, hashes: bytes, stored: bytes) -> None:
+        for at in range(0, len(hashes), HASH_SIZE):
+            if stored[at : at + HASH_SIZE] != hashes[at : at + HASH_SIZE]:
+                position = number * TILE_WIDTH + at // HASH_SIZE + 1
+                self._add("changed_event", "The stored bytes have not the hash they had.", position)
 
     def _add(self, kind: str, message: str, position: int | None = None) -> None:
         if len(self.findings) <= MAX_FINDINGS:

@@ -23,8 +23,8 @@ MAX_FINDINGS = 100
 
 # The commonest event by far is read in pieces: its head is compared as bytes, only its data is decoded.
 _TIME = 27
-_TICKED = b'","type":"ticked","data":'
-_DATA = _TIME + len(_TICKED)
+_TICKED = b'","type":"ticked","data":{'
+_DATA = _TIME + len(_TICKED) - 1
 _decode_tick = msgspec.json.Decoder(Ticked).decode
 
 
