@@ -122,6 +122,9 @@ class SQLiteLog:
     async def read(self, after: int, *, limit: int) -> Sequence[tuple[int, bytes | None]]:
         return await self._read(_all, queries()["read"], (min(after, MAX_COUNT), limit))
 
+    async def scan(self, after: int, *, through: int, limit: int, visit: Visit) -> None:
+        await self._read(_scan, min(after, MAX_COUNT), min(through, MAX_COUNT), limit, visit)
+
     async def read_run(self, run_id: str, *, after: int = 0, limit: int) -> list[Stored]:
         return await self._read(_read_run, run_id, after, limit)
 
@@ -230,6 +233,8 @@ class SQLiteLog:
                 if done.rows:
                     write_plan(connection, done, world, position=position)
             self._position = world.position
+            if done.rows:
+                self._lock.note(self._epoch, world.position)
             self._wrote(connection, pages_of(done))
         return Commit(position, done.outcomes, done.events, done.touched)
 
@@ -293,6 +298,12 @@ class SQLiteLog:
 
 
 # ── on either thread ────────────────────────────────────────────────────────────────────────────────────
+
+
+def _scan(connection: sqlite3.Connection, after: int, through: int, limit: int, visit: Visit) -> None:
+    with closing(connection.execute(queries()["scan"], (after, through, limit))) as rows:
+        while (page := rows.fetchmany(PAGE)) and visit(page):
+            pass
 
 
 def _all(connection: sqlite3.Connection, sql: str, parameters: Sequence[object]) -> list[Any]:

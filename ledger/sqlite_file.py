@@ -3,6 +3,7 @@
 """
 
 import errno
+import logging
 import os
 import re
 import secrets
@@ -34,6 +35,8 @@ __all__ = (
     "schema_version",
     "transaction",
 )
+
+_logger = logging.getLogger("progress_ledger.ledger")
 
 APPLICATION_ID = 0x50524C47
 """``PRLG``: what makes a SQLite file a ledger, in its header."""
@@ -90,7 +93,7 @@ def connect_writer(
         )
         try:
             _recognise(connection, path)
-            with _locked_file(path, busy_timeout):
+            with _locked_file(path, busy_timeout) as lock:
                 # On a new file only: what pruning frees goes back to the system in small steps.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 # Two that begin the same file at one instant would refuse each other here without waiting.
@@ -106,6 +109,7 @@ def connect_writer(
                 # A log that a slow reader made long is cut when it is begun anew.
                 connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT}")
                 _migrate(connection, now)
+                _renew_if_cut(connection, path, lock)
         except BaseException:
             connection.close()
             raise
@@ -132,11 +136,11 @@ def connect_reader(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
 
 
 @contextmanager
-def _locked_file(path: Path, timeout: float) -> Iterator[None]:
+def _locked_file(path: Path, timeout: float) -> Iterator["WriteLock"]:
     lock = WriteLock(path, timeout=timeout)
     try:
         with lock.held():
-            yield
+            yield lock
     finally:
         lock.close()
 
@@ -168,6 +172,24 @@ def _migrate(connection: sqlite3.Connection, now: float) -> None:
             connection.execute(queries()["create_ledger"], (secrets.token_hex(8), format_time(now)))
             connection.execute(f"PRAGMA application_id = {APPLICATION_ID}")
         connection.execute(f"PRAGMA user_version = {schema_version()}")
+
+
+def _renew_if_cut(connection: sqlite3.Connection, path: Path, lock: "WriteLock") -> None:
+    """Give a log that is shorter than it was an epoch of its own: readers begin again from a snapshot, and
+    never take what comes at a position for what they saw there before."""
+    epoch, position = connection.execute("SELECT epoch, position FROM ledger").fetchone()
+    noted = lock.noted(epoch)
+    if noted > position:
+        connection.execute("UPDATE ledger SET epoch = ?", (secrets.token_hex(8),))
+        _logger.error(
+            "%s ends at position %d and went to %d before: somebody removed its write-ahead log (%s-wal), put an "
+            "old copy in its place, or the machine crashed with durability=process. What came later is "
+            "lost; the log goes on under a new epoch.",
+            path,
+            position,
+            noted,
+            path.name,
+        )
 
 
 def _statements(script: str) -> Iterator[str]:
@@ -258,7 +280,8 @@ class WriteLock:
 
     SQLite keeps writers apart by itself, but not a checkpoint from a writer (before 3.51.3), and its own
     waiting is coarser. The lock is a file beside the ledger, since opening and closing the ledger's own
-    files would drop SQLite's locks on them.
+    files would drop SQLite's locks on them. It also holds a note of how far the log went, by which an opener
+    sees that the log was cut.
     """
 
     def __init__(self, path: Path, *, timeout: float) -> None:
@@ -280,6 +303,22 @@ class WriteLock:
                 yield
             finally:
                 fcntl.flock(file, fcntl.LOCK_UN)
+
+    def note(self, epoch: str, position: int) -> None:
+        """Note, while it is held, that the log ``epoch`` is committed up to ``position``."""
+        if sys.platform != "win32":
+            try:
+                os.pwrite(self._open().fileno(), b"%b %020d\n" % (epoch.encode("ascii"), position), 0)
+            except OSError:
+                # A full disk: an older note stays, or none, and less would be noticed. The commit stands.
+                return
+
+    def noted(self, epoch: str) -> int:
+        """How far the log ``epoch`` went, as it was noted last; 0 when nothing was."""
+        if sys.platform == "win32":
+            return 0
+        found = re.fullmatch(rb"([0-9a-f]{16}) ([0-9]{20})\n", os.pread(self._open().fileno(), 64, 0))
+        return int(found[2]) if found is not None and found[1] == epoch.encode("ascii") else 0
 
     def close(self) -> None:
         """Let go of the lock file."""

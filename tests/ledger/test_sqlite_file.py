@@ -504,3 +504,47 @@ async def test_the_write_ahead_log_is_folded_into_the_file_as_it_grows(tmp_path:
         size = path.with_name("log.db-wal").stat().st_size
         assert size < 20 * 1024 * 1024
         assert path.stat().st_size > size
+
+
+async def _append_ticks(path: Path, count: int) -> str:
+    async with Ledger.open(path) as ledger:
+        await ledger.create(RunSpec(kind="k"), run_id="r")
+        for done in range(count):
+            await ledger.append("r", [Ticked(done=done)])
+        # As after kill -9: what is in the write-ahead log is in no other place.
+        for suffix in ("", "-wal", "-lock"):
+            shutil.copy(f"{path}{suffix}", f"{path}.killed{suffix}")
+        return ledger.epoch
+
+
+async def test_a_log_whose_wal_was_removed_goes_on_under_a_new_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    async with Ledger.open(path) as ledger:
+        kept = ledger.epoch
+    assert await _append_ticks(path, 3) == kept
+    killed = tmp_path / "p.db.killed"
+    (tmp_path / "p.db.killed-wal").unlink()
+    async with Ledger.open(killed) as ledger:
+        assert await ledger.log.head() == 0
+        renewed = ledger.epoch
+        assert renewed != kept
+    async with Ledger.open(killed) as ledger:
+        assert ledger.epoch == renewed
+
+
+async def test_a_log_that_was_only_killed_keeps_its_epoch(tmp_path: Path) -> None:
+    kept = await _append_ticks(tmp_path / "p.db", 3)
+    async with Ledger.open(tmp_path / "p.db.killed") as ledger:
+        assert ledger.epoch == kept
+        assert await ledger.log.head() == 4
+
+
+async def test_an_old_copy_put_in_the_place_of_a_log_goes_on_under_a_new_epoch(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    async with Ledger.open(path) as ledger:
+        kept = ledger.epoch
+    shutil.copy(path, tmp_path / "old.db")
+    await _append_ticks(path, 3)
+    shutil.copy(tmp_path / "old.db", path)
+    async with Ledger.open(path) as ledger:
+        assert ledger.epoch != kept

@@ -96,7 +96,9 @@ async def wal_gone(world: World) -> None:
         before.with_name(before.name + suffix).unlink(missing_ok=True)
     _damage(world, wal)
     with closing(sqlite3.connect(world.db)) as file:
-        (left,) = file.execute("SELECT position FROM ledger").fetchone()
+        # The very beginning may have been in the write-ahead log, too.
+        begun = file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ledger'").fetchone()
+        left = file.execute("SELECT position FROM ledger").fetchone()[0] if begun else 0
     epochs = len(world.model.epochs)
     gone = world.model.cut(left)
     for reader in world.readers:

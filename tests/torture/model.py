@@ -46,7 +46,7 @@ class Model:
         self.checked = 0
         self._acks_checked = 0
         self._numbers: dict[int, str] = {}
-        self._ended_at: dict[str, bool] = {}
+        self._unsaid: list[tuple[str, str, str]] = []
 
     # ── what producers say ──────────────────────────────────────────────────────────────────────────────
 
@@ -60,6 +60,10 @@ class Model:
 
     def check(self) -> None:
         """Read what is new in the log and hold all that was acknowledged until now against it."""
+        for where, token, run_id in self._unsaid:
+            if self.said.get(token) != run_id:
+                raise Broken(f"{where}: nobody said {token!r} there")
+        self._unsaid.clear()
         acks, sums = self.acks[self._acks_checked :], list(self.sums)
         self.read(self.db)
         for ack in acks:
@@ -119,7 +123,8 @@ class Model:
                 raise Broken(f"{where}: its producer lives: {data['reason']}")
         elif token is not None:
             if self.said.get(token) != run_id:
-                raise Broken(f"{where}: nobody said {token!r} there")
+                # Another process's word may still be on its way here: it has until the next check.
+                self._unsaid.append((where, token, run_id))
             if token in self.found:
                 raise Broken(f"{where}: {token!r} is at {self.found[token]} already")
             self.found[token] = position

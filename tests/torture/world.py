@@ -264,6 +264,7 @@ class World:
         """The last checks: nothing lost at the end, the file verifies, and a fresh fold shows the same."""
         await self.quiet()
         await self.check()
+        self.model.check()
         status = await self.server.terminate()
         if status != 0:
             raise Broken(f"the server ended with status {status}")
