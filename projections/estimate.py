@@ -284,12 +284,17 @@ def _plain(
     mean = active * (1.0 - reached) / reached
     if mean <= 0.0:
         return 0.0
-    weights = _weights(plan)
+    alone = len(plan) == 1 and plan[0].name == stage
+    weights = () if alone else _weights(plan)
     moved = 0.0
     part = 1.0
     for _ in range(HALVES):
         part /= 2.0
-        begun = _when(course, plan, weights, stage, reached * (1.0 - part), size, active)
+        before = reached * (1.0 - part)
+        if alone:  # nearly every run: asked for each frame of it
+            begun = course.when(stage, before, size, active)
+        else:
+            begun = _when(course, plan, weights, stage, before, size, active)
         if begun is not None:
             moved += log(max((active - begun) / active / part, 1e-3))
     moved /= HALVES + 1

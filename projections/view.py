@@ -28,7 +28,7 @@ class _Measures(NamedTuple):
 
 def view(state: RunState, now: float) -> Snapshot:
     """The run as it looks at ``now`` (seconds since the epoch). The same state and moment, the same view."""
-    seen = _measure(state, now)
+    seen = _measure(state, now, format_time(now))
     return Snapshot(
         run_id=state.run_id,
         kind=state.kind,
@@ -83,7 +83,7 @@ def change(state: RunState, event: Event) -> Change | Snapshot:
     """
     if event.version == 1:
         return view(state, parse_time(event.time))
-    seen = _measure(state, parse_time(event.time))
+    seen = _measure(state, parse_time(event.time), event.time)
     told = Change(
         version=state.version,
         position=state.position,
@@ -139,9 +139,8 @@ def is_stalled(state: RunState, now: float) -> bool:
     return _silence(state, now)[1] is not None
 
 
-def _measure(state: RunState, now: float) -> _Measures:
+def _measure(state: RunState, now: float, at: str) -> _Measures:
     percent = percent_of(state)
-    at = format_time(now)
     active = active_seconds(state, at)
     elapsed = 0.0
     if state.started_at is not None:
