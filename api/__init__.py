@@ -13,7 +13,7 @@ __all__: tuple[str, ...] = ("create_app",)
 
 def __getattr__(name: str) -> object:
     if name == "create_app":
-        from .app import create_app  # noqa: PLC0415  # whoever imports a command need not pay for it
+        from .app import create_app  # whoever imports a command need not pay for it
 
         return create_app
     raise AttributeError(f"module {__name__!r} has no attribute {name!r}")

@@ -32,6 +32,8 @@ from .auth import Authentication
 from .drain import Drain
 from .edge import Edge
 from .guard import Guard
+from .limiting import Limiting, by_address, by_token
+from .limits import Accounts, Limits
 from .problems import Refusal, problem, problem_of
 from .service import Service
 from .stream import Streams, StreamSettings
@@ -45,6 +47,7 @@ def create_app(
     projector: Projector,
     *,
     drain: Drain | None = None,
+    limits: Limits | None = None,
     loopback_only: bool = False,
     streams: StreamSettings | None = None,
     tokens: TokenFile | None = None,
@@ -53,9 +56,11 @@ def create_app(
 
     It neither opens nor closes them. ``drain`` is begun by whoever stops the server, so that streams end
     cleanly. ``loopback_only`` refuses every ``Host`` but loopback names: for a server that is
-    bound to loopback. Once there is a token in ``tokens``, every address asks for one.
+    bound to loopback. Once there is a token in ``tokens``, every address asks for one. ``limits`` holds
+    for each token, and for each address that is not this machine's own.
     """
     service = Service(ledger, projector, drain or Drain(), tokens)
+    accounts = Accounts(limits or Limits())
     following = Streams(service, streams or StreamSettings())
     return Starlette(
         routes=[
@@ -76,7 +81,9 @@ def create_app(
         middleware=[
             Middleware(Edge),
             Middleware(Guard, loopback_only=loopback_only),
+            Middleware(Limiting, accounts=accounts, key=by_address),
             Middleware(Authentication, tokens=tokens),
+            Middleware(Limiting, accounts=accounts, key=by_token),
         ],
         exception_handlers={
             SlotTaken: _slot_taken(service),

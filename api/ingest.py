@@ -12,17 +12,19 @@ from msgspec import Struct
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
+from starlette.types import Scope
 
 from progress_ledger.ledger.door import check_run_id
 from progress_ledger.ledger.errors import InvalidEvent, LedgerError, TooLarge, Unavailable
 from progress_ledger.ledger.log import Append
 
-from .access import Access, access_of
+from .access import access_of
 from .bodies import chunks, decode
 from .intake import LineIn
+from .limiting import spend_runs
 from .problems import Refusal, problem, status_of
 from .replies import json_reply
-from .run_events import require_writable
+from .run_events import begins, require_writable
 from .service import Service
 
 __all__ = ("MAX_LINE_BYTES", "MAX_REFUSED", "Line", "Lines", "routes")
@@ -100,9 +102,10 @@ class _Refused(Struct):
 class _Intake:
     """What became of the lines so far, and those that wait to be appended together."""
 
-    def __init__(self, service: Service, access: Access) -> None:
+    def __init__(self, service: Service, scope: Scope) -> None:
         self._service = service
-        self._access = access
+        self._scope = scope
+        self._access = access_of(scope)
         self._waiting: list[tuple[int, Append]] = []
         self._size = 0
         self._accepted = 0
@@ -118,6 +121,8 @@ class _Intake:
             event = decode(line.text, _line, InvalidEvent)
             request = Append(run_id=check_run_id(event.run_id), drafts=[event.draft()])
             await require_writable(self._service, self._access, request.run_id, request.drafts)
+            if begins(request.drafts):
+                spend_runs(self._scope)
         except (LedgerError, Refusal) as error:
             self._refuse(line.number, error)
             return
@@ -154,7 +159,7 @@ class _Intake:
 
 
 async def _ingest(service: Service, request: Request) -> Response:
-    intake = _Intake(service, access_of(request.scope))
+    intake = _Intake(service, request.scope)
     lines = Lines()
     try:
         async for part in chunks(request):

@@ -96,7 +96,9 @@ def problem_of(error: Exception) -> Response:
         headers = {"Retry-After": "1"} if error.code == "locked" else None
         return problem(status_of(error), error.code, str(error), error.fields(), headers=headers)
     if isinstance(error, Refusal):
-        return problem(error.status, error.code, str(error), error.fields)
+        after = error.fields.get("retry_after")
+        headers = None if after is None else {"Retry-After": str(after)}
+        return problem(error.status, error.code, str(error), error.fields, headers=headers)
     if isinstance(error, HTTPException):
         code, detail = _WORDS.get(error.status_code, ("refused", error.detail))
         return problem(error.status_code, code, detail, headers=error.headers)

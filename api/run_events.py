@@ -18,11 +18,12 @@ from .access import Access, access_of
 from .bodies import decode, read_body
 from .filters import number_of
 from .intake import EventBatch, drafts_of
+from .limiting import spend_runs
 from .replies import json_reply, raw_reply
 from .runs import snapshot_of
 from .service import Service
 
-__all__ = ("MAX_PAGE_BYTES", "require_writable", "routes")
+__all__ = ("MAX_PAGE_BYTES", "begins", "require_writable", "routes")
 
 MAX_PAGE_BYTES = 4 * 1024 * 1024
 """A page ends early when its events are larger than this; ``next`` says where to go on."""
@@ -48,6 +49,8 @@ async def _append(service: Service, request: Request) -> Response:
     drafts = drafts_of(batch.events)
     access = access_of(request.scope)
     await require_writable(service, access, run_id, drafts)
+    if begins(drafts):
+        spend_runs(request.scope)
     accepted = await service.ledger.append(run_id, drafts, expected_version=batch.expected_version)
     return json_reply(
         {
@@ -84,6 +87,12 @@ async def _read(service: Service, request: Request) -> Response:
     reached = after + len(parts)
     following = reached if reached < head.version else None
     return raw_reply(b'{"events":[%b],"next":%b}' % (b",".join(parts), ascii_json(following)))
+
+
+def begins(drafts: Sequence[Draft]) -> bool:
+    """Whether these events begin a run, if there is none yet."""
+    first = drafts[0].payload if drafts else None
+    return isinstance(first, RunSpec) and bool(first.kind)
 
 
 async def require_writable(service: Service, access: Access, run_id: str, drafts: Sequence[Draft]) -> None:

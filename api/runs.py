@@ -16,6 +16,7 @@ from progress_ledger.projections.snapshot import Snapshot
 
 from .access import Access, access_of
 from .bodies import decode, read_body
+from .limiting import spend_runs
 from .problems import Refusal
 from .replies import run_path, snapshot_reply
 from .service import Service
@@ -58,6 +59,7 @@ async def _create(service: Service, request: Request) -> Response:
     spec = parse_spec(msgspec.json.encode(fields))
     access = access_of(request.scope)
     access.require_own(spec.kind)
+    spend_runs(request.scope)
     created = await service.ledger.create(spec, run_id=run_id, queued=status == "queued")
     snapshot = await snapshot_of(service, access, created.run_id)
     return snapshot_reply(
