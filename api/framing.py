@@ -1,6 +1,7 @@
 """An event as the frame that every reader of a stream is sent."""
 
 import re
+from functools import lru_cache
 from typing import Literal, TypeAlias
 
 from progress_ledger.ledger.codec import ascii_json, wire_form
@@ -20,6 +21,12 @@ Mode: TypeAlias = Literal["change", "full"]
 _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
+@lru_cache(maxsize=256)
+def _frame_name(event_type: str) -> str:
+    # A newer release may have written types this one does not know; what is no name must not break a frame.
+    return event_type if _NAME.fullmatch(event_type) else "event"
+
+
 def encode_event(recorded: Recorded, state: RunState, *, epoch: str, mode: Mode) -> Entry:
     """The frame of an event that was just applied to ``state``, seen at the event's own time.
 
@@ -27,7 +34,8 @@ def encode_event(recorded: Recorded, state: RunState, *, epoch: str, mode: Mode)
     first event shows all of the run in either mode: nobody holds a snapshot that could be patched.
     """
     event = recorded.event
-    final = event.type in TERMINAL
+    name = event.type
+    final = name in TERMINAL
     whole = mode == "full" or event.version == 1
     run = view(state, parse_time(event.time)) if whole else change(state, event)
     data = b'{"event":%b,"run":%b%b}' % (
@@ -35,7 +43,5 @@ def encode_event(recorded: Recorded, state: RunState, *, epoch: str, mode: Mode)
         ascii_json(run),
         b',"final":true' if final else b"",
     )
-    # A newer release may have written types this one does not know; what is no name must not break a frame.
-    name = event.type if _NAME.fullmatch(event.type) else "event"
-    frame = sse.frame(name, data, id=sse.event_id(epoch, event.position))
+    frame = sse.frame(_frame_name(name), data, id=sse.event_id(epoch, event.position))
     return Entry(event.position, event.run_id, frame, final)

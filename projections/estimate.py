@@ -75,6 +75,7 @@ NARROWEST = 0.05
 """The band is never narrower than this logarithm to either side."""
 
 _MOST = 1e12
+_NEWER = tuple((1.0 - 0.5**k, 0.5**k) for k in range(1, HALVES + 1))
 
 
 class Plan(NamedTuple):
@@ -85,7 +86,7 @@ class Plan(NamedTuple):
     total: int | None = None
 
 
-class Estimate(Struct):
+class Estimate(Struct, gc=False):
     """Seconds left, finite and never negative, or None when there is no ground for a number.
 
     `low` and `high` are None until the kind has past errors of its own. `basis` is `history:N`, `declared`,
@@ -284,21 +285,37 @@ def _plain(
     mean = active * (1.0 - reached) / reached
     if mean <= 0.0:
         return 0.0
-    alone = len(plan) == 1 and plan[0].name == stage
-    weights = () if alone else _weights(plan)
+    if len(plan) == 1 and plan[0].name == stage == course.stage:
+        return mean * _drift_alone(course, reached * size, active)
+    weights = _weights(plan)
     moved = 0.0
     part = 1.0
     for _ in range(HALVES):
         part /= 2.0
-        before = reached * (1.0 - part)
-        if alone:  # nearly every run: asked for each frame of it
-            begun = course.when(stage, before, size, active)
-        else:
-            begun = _when(course, plan, weights, stage, before, size, active)
+        begun = _when(course, plan, weights, stage, reached * (1.0 - part), size, active)
         if begun is not None:
             moved += log(max((active - begun) / active / part, 1e-3))
     moved /= HALVES + 1
     return mean * exp(moved if moved < 0.0 else SLOWER * moved)
+
+
+def _drift_alone(course: Course, done: float, active: float) -> float:
+    # The same for a run in one stage, which nearly every run is, and which every frame of it asks for: without
+    # the way over the plan, and with the logarithm of a product for the sum of logarithms.
+    reached, at = course.done, course.at
+    product = 1.0
+    for kept, part in _NEWER:
+        want = kept * done
+        k = bisect_left(reached, want)
+        if k == len(reached):
+            begun = min(at[k - 1] if k else course.begun, active)
+        else:
+            d0, t0 = (reached[k - 1], at[k - 1]) if k else (0, course.begun)
+            rise = reached[k] - d0
+            begun = t0 + (at[k] - t0) * (want - d0) / rise if rise > 0 else t0
+        product *= max((active - begun) / active / part, 1e-3)
+    moved = log(product) / (HALVES + 1)
+    return exp(moved if moved < 0.0 else SLOWER * moved)
 
 
 def _when(

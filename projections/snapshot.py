@@ -76,7 +76,7 @@ class Snapshot(Struct, kw_only=True):
     position: int
 
 
-class Change(Struct, kw_only=True, omit_defaults=True):
+class Change(Struct, kw_only=True, omit_defaults=True, gc=False):
     """What one event changed in a :class:`Snapshot`, and what ages: enough to patch the one before it."""
 
     version: int

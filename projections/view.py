@@ -171,12 +171,12 @@ def _estimate(state: RunState, active: float) -> Estimate:
     if not state.stages and state.total is not None and state.done >= state.total:
         return Estimate(0.0)
     found = remaining(state, active)
-    low, high = _rounded(found.low), _rounded(found.high)
-    return Estimate(_rounded(found.seconds), low, high, found.basis, found.why)
-
-
-def _rounded(seconds: float | None) -> float | None:
-    return None if seconds is None else round(seconds, 3)
+    if found.seconds is None:
+        return found
+    if found.low is None or found.high is None:
+        return Estimate(round(found.seconds, 3), None, None, found.basis, found.why)
+    low, high = round(found.low, 3), round(found.high, 3)
+    return Estimate(round(found.seconds, 3), low, high, found.basis, found.why)
 
 
 def _silence(state: RunState, now: float) -> tuple[float, str | None]:
