@@ -93,7 +93,7 @@ async def write_log(path: Path, *, events: int, runs: int, together: int = 100) 
 
 def scan(path: Path) -> int:
     """Read and decode every event, and do nothing with it."""
-    decode = codec._decode_known  # noqa: SLF001 - the decoder alone, without what the ledger does around it
+    decode = codec.decode_known
     count = 0
     with closing(sqlite3.connect(path)) as connection:
         rows = connection.execute(

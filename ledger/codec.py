@@ -25,6 +25,7 @@ __all__ = (
     "canonical",
     "data_of",
     "decode",
+    "decode_known",
     "encode_data",
     "event_of",
     "stored_form",
@@ -109,7 +110,11 @@ _EVENTS: dict[str, type[Event]] = {
 
 _types: list[Any] = list(_EVENTS.values())
 _known: Any = functools.reduce(lambda one, other: one | other, _types)
-_decode_known: Callable[[bytes], Event] = msgspec.json.Decoder(_known).decode
+decode_known: Callable[[bytes], Event] = msgspec.json.Decoder(_known).decode
+"""The event in a body as this release writes it, without its position; one with another ``v`` is not lifted.
+
+Raises msgspec.ValidationError for any other body: :func:`decode` reads them all.
+"""
 
 
 class _Raw(msgspec.Struct):
@@ -133,7 +138,7 @@ def decode(body: bytes, position: int, *, upcasters: Mapping[tuple[str, int], Up
     Raises msgspec.DecodeError when the bytes are not an event's at all.
     """
     try:
-        event: Event = _decode_known(body)
+        event: Event = decode_known(body)
     except msgspec.ValidationError:
         return _lift(body, position, upcasters)
     if event.v != 1 or upcasters:

@@ -9,8 +9,8 @@ properties every engine has, whatever it is made of (one suite of tests states t
 * two engines on one log refuse each other's conflicts like one.
 """
 
-from collections.abc import Iterable, Sequence
-from typing import Literal, NamedTuple, Protocol
+from collections.abc import Callable, Iterable, Sequence
+from typing import Literal, NamedTuple, Protocol, TypeAlias
 
 from msgspec import Struct
 
@@ -31,7 +31,9 @@ __all__ = (
     "RunFilter",
     "RunHead",
     "RunPage",
+    "SCAN_PAGE",
     "Stored",
+    "Visit",
 )
 
 
@@ -193,6 +195,13 @@ class Document(NamedTuple):
     value: bytes
 
 
+SCAN_PAGE = 1_000
+"""Events of one page of a scan."""
+
+Visit: TypeAlias = Callable[[Sequence[tuple[int, bytes | None]]], bool]
+"""Takes a page of events, positions and stored bodies; says whether it wants more."""
+
+
 class EventLog(Protocol):
     """An engine. Only :meth:`commit` changes facts; documents are derived and may be lost."""
 
@@ -216,7 +225,16 @@ class EventLog(Protocol):
     async def read(self, after: int, *, limit: int) -> Sequence[tuple[int, bytes | None]]:
         """Position and stored body of events after ``after``, oldest first, at most ``limit``.
 
-        Plain tuples in the shape of :class:`Stored`: this is what a rebuild reads by the million.
+        Plain tuples in the shape of :class:`Stored`.
+        """
+        ...
+
+    async def scan(self, after: int, *, through: int, limit: int, visit: Visit) -> None:
+        """Hand the events after ``after`` and up to ``through`` to ``visit``, oldest first, in pages.
+
+        Ends after ``limit`` events or when ``visit`` returns False. It is called where the events are read,
+        on another thread where the engine has one: a rebuild takes millions that way, and what it works on
+        is its own until the scan is over. What ``visit`` raises ends the scan and comes out of it.
         """
         ...
 

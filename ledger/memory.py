@@ -11,7 +11,7 @@ from typing import Literal
 
 from .batch import Known, World, known_of, needs, plan
 from .errors import Closed, Pruned
-from .log import Append, Commit, Document, RunFilter, RunHead, RunPage, Stored
+from .log import SCAN_PAGE, Append, Commit, Document, RunFilter, RunHead, RunPage, Stored, Visit
 from .times import format_time
 
 __all__ = ("MemoryLog",)
@@ -57,6 +57,12 @@ class MemoryLog:
         self._open()
         start = bisect_right(self._events, after, key=lambda stored: stored.position)
         return self._events[start : start + limit]
+
+    async def scan(self, after: int, *, through: int, limit: int, visit: Visit) -> None:
+        events = [stored for stored in await self.read(after, limit=limit) if stored[0] <= through]
+        for start in range(0, len(events), SCAN_PAGE):
+            if not visit(events[start : start + SCAN_PAGE]):
+                return
 
     async def read_run(self, run_id: str, *, after: int = 0, limit: int) -> list[Stored]:
         self._open()

@@ -11,7 +11,7 @@ Where it departs from the usual use of aiosqlite, on purpose:
 
 import sqlite3
 from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -21,7 +21,7 @@ import anyio
 from .batch import Known, Needs, World, known_of, needs, plan
 from .errors import Closed, Pruned, ReadOnly
 from .events import MAX_COUNT
-from .log import Append, Commit, Document, RunFilter, RunHead, RunPage, Stored
+from .log import SCAN_PAGE, Append, Commit, Document, RunFilter, RunHead, RunPage, Stored, Visit
 from .sqlite_connection import connected, gate_of
 from .sqlite_file import Durability, WriteLock, connect_reader, connect_writer, friendly, queries, transaction
 from .sqlite_plan import pages_of, write_plan
@@ -302,7 +302,7 @@ class SQLiteLog:
 
 def _scan(connection: sqlite3.Connection, after: int, through: int, limit: int, visit: Visit) -> None:
     with closing(connection.execute(queries()["scan"], (after, through, limit))) as rows:
-        while (page := rows.fetchmany(PAGE)) and visit(page):
+        while (page := rows.fetchmany(SCAN_PAGE)) and visit(page):
             pass
 
 

@@ -1,10 +1,10 @@
 """A run as it was: its state at an earlier version, position or time, folded from the nearest state kept."""
 
-from collections.abc import Callable
-from typing import NamedTuple
+from collections.abc import Callable, Mapping, Sequence
+from typing import NamedTuple, TypeAlias
 
 from progress_ledger.ledger.codec import decode
-from progress_ledger.ledger.errors import RunNotFound
+from progress_ledger.ledger.errors import Pruned, RunNotFound
 from progress_ledger.ledger.events import Event
 from progress_ledger.ledger.log import EventLog, RunHead
 
@@ -12,7 +12,10 @@ from .history import Prior
 from .run import RunState, apply
 from .store import MARK_EVERY, StateStore
 
-__all__ = ("Past", "Point", "bare_state")
+__all__ = ("Page", "Past", "Point", "bare_state")
+
+Page: TypeAlias = Sequence[tuple[int, bytes | None]]
+"""Positions and stored bodies, as an engine reads them."""
 
 _PAGE = 1_000
 
@@ -68,6 +71,37 @@ class Past:
         if state is None:
             raise RunNotFound(run_id)
         return state
+
+    async def before(self, page: Page, active: Mapping[str, RunState]) -> tuple[list[RunState], set[str]]:
+        """The states that ``page`` goes on from and that are not ``active``, or lie behind there.
+
+        Second the runs that have none any more: they were pruned.
+        """
+        versions: dict[str, int] = {}
+        for position, body in page:
+            if body is not None:
+                event = decode(body, position)
+                versions.setdefault(event.run_id, event.version - 1)
+        wanted = {
+            run_id: version
+            for run_id, version in versions.items()
+            if version and (run_id not in active or active[run_id].version < version)
+        }
+        kept = await self._store.load(list(wanted))
+        found: list[RunState] = []
+        lost: set[str] = set()
+        for run_id, version in wanted.items():
+            state = kept.get(run_id)
+            try:
+                if state is None or state.version != version:
+                    state = await self.state_at(run_id, Point(version=version))
+            except (Pruned, RunNotFound):
+                state = None
+            if state is None or state.version != version:
+                lost.add(run_id)
+            else:
+                found.append(state)
+        return found, lost
 
     async def _mark(self, head: RunHead, point: Point) -> RunState | None:
         newest = head.version if point.version is None else min(head.version, point.version)

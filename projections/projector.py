@@ -12,8 +12,7 @@ from typing import NamedTuple
 
 import anyio
 
-from progress_ledger.ledger.codec import decode
-from progress_ledger.ledger.errors import Closed, LedgerError, Pruned, RunNotFound, Unavailable
+from progress_ledger.ledger.errors import Closed, LedgerError, Pruned, Unavailable
 from progress_ledger.ledger.events import ACTIVE, Event
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Commit, Recorded, RunFilter
@@ -21,12 +20,12 @@ from progress_ledger.ledger.times import normalise_time, parse_time
 
 from .histories import Histories
 from .history import Prior
-from .past import Past, Point, bare_state
+from .past import Page, Past, Point, bare_state
 from .projection import Follower
 from .run import RunState
 from .saver import Saver
 from .snapshot import Snapshot
-from .states import States
+from .states import Ends, States
 from .store import StateStore
 from .view import is_stalled, view
 
@@ -35,6 +34,7 @@ __all__ = ("Projector", "ProjectorStatistics")
 _logger = logging.getLogger("progress_ledger.projections")
 
 _PAGE = 1_000
+_APART = 20_000
 _POLL_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
 
@@ -72,9 +72,11 @@ class Projector:
         Raises Unavailable when the log cannot be read.
         """
         projector = cls(ledger)
+        await projector._load()
         stop = ledger.listen(projector._on_commit)
         try:
-            await projector._load()
+            # What was committed while the rest was folded elsewhere; from here on nothing passes unseen.
+            await projector._catch_up()
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(projector._keep_up)
                 tasks.start_soon(projector._keep_saved)
@@ -185,29 +187,22 @@ class Projector:
     async def rebuild(self) -> int:
         """Fold the whole log again from zero, while the old states keep serving; then take their place.
 
-        Whatever is committed meanwhile is in both. Returns the number of events read.
+        Whatever is committed meanwhile is in both. Returns the position up to which it was folded.
         """
         fresh = States()
         gone = self.histories.ends()
-        count = 0
         while fresh.position < self.position:
-            page = await self._log.read(fresh.position, limit=_PAGE)
             # The old states are the measure: what they have not folded yet is folded once, into the new ones.
-            through = self.position
-            if not page or page[0][0] > through:
-                fresh.position = through
-                break
-            if page[-1][0] > through:
-                page = [row for row in page if row[0] <= through]
+            rest = await self._fold_apart(fresh, self.position, gone)
             start = 0
-            while (start := fresh.fold_page(page, start, gone=gone)) < len(page):
+            while (start := fresh.fold_page(rest, start, gone=gone)) < len(rest):
                 start += 1  # what came before it is gone from the log, and so is the run
-            count += len(page)
             await self._saver.relieve(fresh, checkpoint=False)
         # No await between the last look at the position and this.
         fresh.saved = 0
         self._states = fresh
-        return count
+        await self._drop_pruned()
+        return fresh.position
 
     # ── keeping up ──────────────────────────────────────────────────────────────────────────────────────
 
@@ -232,7 +227,13 @@ class Projector:
                 after = page.next
                 if after is None:
                     break
-        await self._catch_up()
+        through = await self._log.head()
+        while states.position < through:
+            rest = await self._fold_apart(states, through)
+            if rest:
+                await self._fold_rest(rest)
+            await self._saver.relieve(states)
+        await self._drop_pruned()
 
     def _on_commit(self, commit: Commit) -> None:
         states = self._states
@@ -293,46 +294,42 @@ class Projector:
                 self._states.position = max(self.position, head)
                 break
             pruned = pruned or any(body is None for _, body in page)
-            start = 0
-            without: set[str] = set()
-            tell = self._tell if self._followers else None
-            while True:
-                start = self._states.fold_page(page, start, tell=tell, without=without)
-                if start == len(page):
-                    break
-                without |= await self._bring(page[start:])
+            await self._fold_rest(page)
             self._settle()
             await self._saver.relieve(self._states)
         if pruned:
             await self._drop_pruned()
 
-    async def _bring(self, page: Sequence[tuple[int, bytes | None]]) -> set[str]:
-        """Bring the runs that the page goes on with and that are not here; return those that cannot be."""
-        before: dict[str, int] = {}
-        for position, body in page:
-            if body is not None:
-                event = decode(body, position)
-                before.setdefault(event.run_id, event.version - 1)
-        active = self._states.active
-        wanted = {
-            run_id: version
-            for run_id, version in before.items()
-            if version and (run_id not in active or active[run_id].version < version)
-        }
-        kept = await self._store.load(list(wanted))
-        lost: set[str] = set()
-        for run_id, version in wanted.items():
-            state = kept.get(run_id)
-            try:
-                if state is None or state.version != version:
-                    state = await self._past.state_at(run_id, Point(version=version))
-            except (Pruned, RunNotFound):
-                state = None
-            if state is None or state.version != version:
-                lost.add(run_id)
-            else:
+    async def _fold_rest(self, page: Page) -> None:
+        """Fold a page whose runs may have to be brought here first."""
+        start = 0
+        without: set[str] = set()
+        tell = self._tell if self._followers else None
+        while (start := self._states.fold_page(page, start, tell=tell, without=without)) < len(page):
+            states, lost = await self._past.before(page[start:], self._states.active)
+            for state in states:
                 self._states.bring(state)
-        return lost
+            without |= lost
+
+    async def _fold_apart(self, states: States, through: int, gone: Ends | None = None) -> Page:
+        """Fold a good many events into states that nobody else looks at yet, where the log is read.
+
+        Returns what is left of a page when it needs runs that are not here. On a thread of its own the fold
+        does not pass every row from one processor to another, which costs as much as the fold.
+        """
+        rest: list[tuple[int, bytes | None]] = []
+
+        def visit(page: Page) -> bool:
+            stopped = states.fold_page(page, gone=gone or {})
+            rest.extend(page[stopped:])
+            return not rest
+
+        before = states.position
+        await self._log.scan(before, through=through, limit=_APART, visit=visit)
+        if states.position == before and not rest:
+            # The newest positions were deleted; nothing will ever appear there.
+            states.position = through
+        return rest
 
     async def _drop_pruned(self) -> None:
         # A run that another process ended and pruned before its end was folded here would stay active.

@@ -28,7 +28,16 @@ from .history import Prior
 from .outlook import end_silence, foretell, weigh
 from .state import RunState, StageState, active_seconds, percent_of, share_of
 
-__all__ = ("MAX_COUNTERS", "MAX_STAGES", "RunState", "StageState", "active_seconds", "apply", "percent_of")
+__all__ = (
+    "MAX_COUNTERS",
+    "MAX_STAGES",
+    "RunState",
+    "StageState",
+    "active_seconds",
+    "apply",
+    "follow",
+    "percent_of",
+)
 
 MAX_COUNTERS = 1_000
 """Different names a run's ``counts`` may have; later ones are not counted."""
@@ -47,6 +56,12 @@ def apply(state: RunState | None, event: Event, prior: Prior | None = None) -> R
         state = RunState(run_id=event.run_id, first=event.position, prior=prior)
     elif event.position <= state.position:
         return state
+    follow(state, event, event.position)
+    return state
+
+
+def follow(state: RunState, event: Event, position: int) -> None:
+    """What :func:`apply` does with an event that is known to be the state's next, at ``position``."""
     data = event.data
     time = at = event.time
     occurred = data.occurred_at
@@ -91,8 +106,7 @@ def apply(state: RunState | None, event: Event, prior: Prior | None = None) -> R
         state.clock = None if at is time else at
     state.updated_at = time
     state.version = event.version
-    state.position = event.position
-    return state
+    state.position = position
 
 
 def _weigh(state: RunState) -> None:

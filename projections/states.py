@@ -3,25 +3,32 @@
 All active runs are here; of the ended ones those that are not kept beside the log yet, and the latest others.
 """
 
+from bisect import bisect_left
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from itertools import islice
+from typing import TypeAlias
 
-from progress_ledger.ledger.codec import decode
+from msgspec import ValidationError
+
+from progress_ledger.ledger.codec import UPCASTERS, decode, decode_known
 from progress_ledger.ledger.events import Event
 from progress_ledger.ledger.log import Document, Recorded
 
 from .family import Family
 from .histories import Histories
 from .history import RunSummary
-from .run import RunState, apply
+from .run import RunState, apply, follow
 from .store import MARK_EVERY, mark_of
 
-__all__ = ("ENDED_KEPT", "States")
+__all__ = ("ENDED_KEPT", "Ends", "States")
 
 ENDED_KEPT = 1_000
 """Ended runs that stay in memory though they are kept beside the log."""
 
-_NONE: Mapping[int, tuple[str, RunSummary]] = {}
+Ends: TypeAlias = Mapping[int, tuple[str, RunSummary]]
+"""Kinds and summaries of completed runs by the position of their end."""
+
+_NONE: Ends = {}
 
 
 class States:
@@ -84,7 +91,7 @@ class States:
         *,
         tell: Callable[[Recorded, RunState], None] | None = None,
         without: Collection[str] = (),
-        gone: Mapping[int, tuple[str, RunSummary]] = _NONE,
+        gone: Ends = _NONE,
     ) -> int:
         """Fold ``page[start:]`` and return where it stopped: at its end, or at an event whose run must be
         brought here first.
@@ -93,32 +100,42 @@ class States:
         of runs that were pruned, by the position of their end.
         """
         state_of = self.active.get
+        plain = 0 if UPCASTERS else 1  # the schema that needs no lifting
         before = self.position
-        index = start - 1
+        while start < len(page) and page[start][0] <= before:
+            start += 1
         for position, body in islice(page, start, None):
-            index += 1
-            if position <= before:
-                continue
             if body is None:
                 if position in gone:
                     self.histories.pruned(*gone[position])
                 continue
-            event = decode(body, position)
+            try:
+                event = decode_known(body)
+            except ValidationError:
+                event = decode(body, position)
+            version = event.version
             state = state_of(event.run_id)
-            if state is not None and state.version + 1 == event.version and event.version % MARK_EVERY:
+            if (
+                state is not None
+                and state.version + 1 == version
+                and version % MARK_EVERY
+                and event.v == plain
+            ):
                 # What fold() does for most events, without the way there.
-                apply(state, event)
+                follow(state, event, position)
                 if state.finished_at is not None:
                     self._ended(state)
             else:
+                event = decode(body, position)
                 state = self.fold(event)
                 if state is None:
                     if event.run_id in without:
                         continue
-                    self.position = max(before, page[index - 1][0] if index else 0)
-                    return index
+                    stop = bisect_left(page, (position,))
+                    self.position = page[stop - 1][0] if stop > start else before
+                    return stop
             if tell is not None:
-                self.position = position
+                event.position = self.position = position
                 tell(Recorded(body, event), state)
         if page:
             self.position = max(before, page[-1][0])

@@ -43,6 +43,9 @@ WHERE i.run = ? AND i.event_id = ?;
 -- name: read
 SELECT position, CAST(body AS BLOB) FROM event WHERE position > ? ORDER BY position LIMIT ?;
 
+-- name: scan
+SELECT position, CAST(body AS BLOB) FROM event WHERE position > ? AND position <= ? ORDER BY position LIMIT ?;
+
 -- name: mark_from
 SELECT version, position FROM mark WHERE run = ? AND version >= ? ORDER BY version LIMIT 1;
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import itertools
 import re
+from collections.abc import Sequence
+from typing import Any
 
 import anyio
 import pytest
@@ -12,7 +14,7 @@ from hypothesis import strategies as st
 
 from progress_ledger.ledger.errors import Closed
 from progress_ledger.ledger.events import Completed, Failed, Paused, RunSpec, Ticked
-from progress_ledger.ledger.log import Document, EventLog, RunFilter
+from progress_ledger.ledger.log import SCAN_PAGE, Document, EventLog, RunFilter
 from progress_ledger.ledger.memory import MemoryLog
 from tests.contract.steps import (
     NOW,
@@ -53,6 +55,46 @@ async def test_pages_of_the_log_neither_skip_nor_repeat(log: EventLog) -> None:
             found += page
         assert found == whole
     assert await log.read(2**63 + 5, limit=10) == []
+
+
+async def test_a_scan_hands_over_the_same_events_as_pages_do(log: EventLog) -> None:
+    await outcomes(log, creation("r"), append("r", *ticks(*range(2_500))))
+    whole = await contents(log)
+    for after, through, limit in (
+        (0, 9_999, 9_999),
+        (0, 1_700, 9_999),
+        (40, 2_100, 1_234),
+        (2**63, 2**64, 5),
+        (7, 7, 9),
+    ):
+        pages: list[Sequence[tuple[int, bytes | None]]] = []
+
+        def visit(page: Sequence[tuple[int, bytes | None]], pages: list[Any] = pages) -> bool:
+            pages.append(page)
+            return True
+
+        await log.scan(after, through=through, limit=limit, visit=visit)
+        found = [event for page in pages for event in page]
+        assert found == [event for event in whole if after < event[0] <= through][:limit]
+        assert all(0 < len(page) <= SCAN_PAGE for page in pages)
+
+
+async def test_a_scan_ends_when_its_visitor_has_enough_or_raises(log: EventLog) -> None:
+    await outcomes(log, creation("r"), append("r", *ticks(*range(2_500))))
+    visits: list[int] = []
+
+    def enough(page: Sequence[tuple[int, bytes | None]]) -> bool:
+        visits.append(len(page))
+        return False
+
+    def fails(page: Sequence[tuple[int, bytes | None]]) -> bool:
+        raise KeyError(page[0][0])
+
+    await log.scan(0, through=9_999, limit=9_999, visit=enough)
+    assert visits == [SCAN_PAGE]
+    with pytest.raises(KeyError):
+        await log.scan(0, through=9_999, limit=9_999, visit=fails)
+    assert await log.head() == 2_501
 
 
 async def test_a_reader_that_has_seen_a_position_never_meets_an_older_one(log: EventLog) -> None:

@@ -29,7 +29,7 @@ from progress_ledger.ledger.events import (
     TotalChanged,
 )
 from progress_ledger.ledger.ledger import Ledger
-from progress_ledger.ledger.log import EventLog, Recorded, RunFilter
+from progress_ledger.ledger.log import EventLog, Recorded, RunFilter, Visit
 from progress_ledger.projections import Projector, RunState, view
 from progress_ledger.projections import saver as saver_module
 from progress_ledger.projections.states import States
@@ -454,14 +454,16 @@ async def test_a_start_folds_only_what_came_after_the_checkpoint(tmp_path: Path)
     async with Ledger.open(path) as ledger:
         await add_run(ledger, "late", Ticked(done=1))
         read: list[int] = []
-        real = ledger.log.read
+        real = ledger.log.scan
 
-        async def counted(after: int, *, limit: int) -> Sequence[tuple[int, bytes | None]]:
-            page = await real(after, limit=limit)
-            read.append(len(page))
-            return page
+        async def counted(after: int, *, through: int, limit: int, visit: Visit) -> None:
+            def count(page: Sequence[tuple[int, bytes | None]]) -> bool:
+                read.append(len(page))
+                return visit(page)
 
-        ledger.log.read = counted  # type: ignore[method-assign]
+            await real(after, through=through, limit=limit, visit=count)
+
+        ledger.log.scan = counted  # type: ignore[method-assign]
         async with Projector.open(ledger) as projector:
             assert sum(read) == 2
             await assert_like_a_fresh_fold(ledger, projector)
