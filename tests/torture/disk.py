@@ -14,9 +14,6 @@ from .faults import Fault
 from .model import Broken
 from .world import World
 
-_NOBODY = 65_534
-
-
 async def no_room(world: World) -> None:
     """The server may write no file beyond a size just above what it has: appends fail until that is over."""
     wal = world.db.with_name(world.db.name + "-wal")
@@ -62,11 +59,10 @@ async def read_only(world: World) -> None:
     await world.server.kill()
     for local in world.locals:
         await local.kill()
-    user = _NOBODY if os.geteuid() == 0 else None
     world.db.chmod(0o444)
     try:
         said = len(world.server.errors())
-        line = await world.server.try_start(user=user)
+        line = await world.server.try_start(humble=True)
         status = await world.server.gone() if not line else None
         told = world.server.errors()[said:].strip()
         if line or not status or "\n" in told or "cannot be" not in told:

@@ -14,6 +14,13 @@ from .model import Broken
 
 PROGRAM = (sys.executable, "-c", "import sys; from progress_ledger.api.cli import main; sys.exit(main())")
 START_SECONDS = 30.0
+
+# Gives up CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH for what is executed next; without effect for others.
+_HUMBLE = (
+    "import ctypes, os, sys\n"
+    "for capability in (1, 2): ctypes.CDLL(None).prctl(24, capability, 0, 0, 0)\n"
+    "os.execv(sys.argv[1], sys.argv[1:])"
+)
 ANSWER_SECONDS = 5.0
 """How long after a fault the service may take to answer again."""
 
@@ -48,12 +55,13 @@ class Server:
             raise Broken(f"the server did not start: {self.errors()[-600:]}")
         self.port = int(line.rpartition(":")[2])
 
-    async def try_start(self, *, user: int | None = None) -> str:
-        """Its first line, or nothing when it gave up."""
+    async def try_start(self, *, humble: bool = False) -> str:
+        """Its first line, or nothing when it gave up. ``humble``: the rights of files hold for root, too."""
+        command = [*PROGRAM, "serve", "--db", str(self.db), "--port", str(self.port)]
         with self._errors.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                *PROGRAM, "serve", "--db", str(self.db), "--port", str(self.port),
-                stdout=asyncio.subprocess.PIPE, stderr=errors, user=user,
+                *([sys.executable, "-c", _HUMBLE] if humble else []), *command,
+                stdout=asyncio.subprocess.PIPE, stderr=errors,
                 env={**os.environ, **self.environment},
             )  # fmt: skip
         self.starts += 1
