@@ -67,10 +67,12 @@ async def verify_url(
                     Finding(kind="not_an_event", message="The entry is no event.", position=position)
                 )
                 continue
-            run, last = numbers.get(event.run_id) or (next(fresh), 0)
+            known = numbers.get(event.run_id)
+            if known is None and event.version != 1:
+                continue
+            run, last = known or (next(fresh), 0)
             numbers[event.run_id] = run, position
-            if event.version == 1 or last:
-                rules.feed([(position, run, last, leaf)])
+            rules.feed([(position, run, last, leaf)])
         for stop in sorted(stop for stop in stops if edge.size < stop < edge.size + width):
             part = edge.copy()
             part.append(hashes[: (stop - edge.size) * 32])
