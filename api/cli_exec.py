@@ -21,7 +21,7 @@ from .cli_source import Commands, Usage
 from .output import OutputReader, Reading
 from .reporting import add_run_options, open_described
 
-__all__ = ("add_parser",)
+__all__ = ("CANCEL_POLL_SECONDS", "KILL_SECONDS", "add_parser")
 
 CANCEL_POLL_SECONDS = 0.25
 KILL_SECONDS = 10.0

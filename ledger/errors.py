@@ -54,6 +54,7 @@ __all__ = (
     "TooLarge",
     "Unavailable",
     "VersionConflict",
+    "problem",
 )
 
 

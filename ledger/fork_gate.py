@@ -11,7 +11,7 @@ import weakref
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
-__all__ = ("ForkGate",)
+__all__ = ("FORK_SECONDS", "ForkGate")
 
 _P = ParamSpec("_P")
 _T = TypeVar("_T")

@@ -12,7 +12,7 @@ from typing import NamedTuple
 from .log import RunHead
 from .owner import Incarnation, Owner, is_dead, parse_owner
 
-__all__ = ("Expired", "LeaseBook", "Moment", "dead_runs")
+__all__ = ("JUMP_SECONDS", "STALL_SECONDS", "Expired", "LeaseBook", "Moment", "dead_runs")
 
 JUMP_SECONDS = 2.0
 """How far the clocks may come apart between two looks before that counts as a sleep or a jump."""

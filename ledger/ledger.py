@@ -25,7 +25,7 @@ from .sweeper import Sweeper, interrupt_dead
 from .watch import Watch
 from .writer import Listener, Writer, WriterStatistics
 
-__all__ = ("Created", "Ledger", "open_log")
+__all__ = ("FLUSH_SECONDS", "Ledger", "open_log")
 
 
 FLUSH_SECONDS = 5.0

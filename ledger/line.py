@@ -78,6 +78,12 @@ class Line:
         feed.post(payload, reply, draft=draft)
         return _wait(answer, timeout) or (None, feed.error)
 
+    def post(self, payload: Payload) -> None:
+        """Record an event soon, without waiting."""
+        feed = self.feed or self._reach()
+        if feed is not None:
+            feed.post(payload)
+
     def flush(self) -> None:
         """Wait until what was said is written, or kept for a ledger that is away."""
         if self.feed is None and not self.merge.dirty:

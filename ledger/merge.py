@@ -13,7 +13,7 @@ from msgspec import UNSET, UnsetType
 
 from .events import MAX_COUNT, Ticked
 
-__all__ = ("Merge", "join_ticks", "plain_text")
+__all__ = ("MAX_MESSAGE", "Merge", "join_ticks", "plain_text")
 
 MAX_MESSAGE = 4_000
 """Characters of a message or an error that are kept."""

@@ -196,6 +196,10 @@ class OpenRun:
         self._check()
         return self._outcome(*self._line.say(payload))
 
+    def post(self, payload: Payload) -> None:
+        """Append one event as soon as can be, without waiting for it."""
+        self._line.post(payload)
+
     def end(self, payload: Payload) -> Receipt | None:
         """Append the terminal event, the first one only, and wait for it as long as ``patience`` says."""
         with self._lock:
@@ -267,6 +271,9 @@ class _DisabledRun(OpenRun):
         return _DisabledRun(kind, new_run_id())
 
     def say(self, payload: Payload) -> None:
+        return None
+
+    def post(self, payload: Payload) -> None:
         return None
 
     def end(self, payload: Payload) -> None:

@@ -17,8 +17,7 @@ def test_after_a_fork_it_owns_nothing_and_joins_when_something_is_said(tmp_path:
         assert line.owns
         keep = line.feed, line._background
         line.after_fork()  # as if this were the child
-        assert not line.owns
-        assert line.feed is None
+        assert (line.owns, line.feed) == (False, None)
         run.advance(2)
         run.flush()
         assert line.feed is not None
