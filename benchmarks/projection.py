@@ -1,7 +1,7 @@
 """How fast is the log folded into snapshots, beside only reading it?
 
 A cold rebuild from a SQLite file: every event is read, decoded and folded, histories and estimates included,
-until the projector can answer for every run and has kept what a next start needs. The raw limit, in the same
+until the projector can answer for every run. The raw limit, in the same
 run: a scan of that very table with ``fetchmany`` and one msgspec decode per event, with nothing done about
 what comes out. Each side is a process of its own, so that memory is counted from a clean start; interpreter
 and imports are not in the time.
@@ -107,14 +107,16 @@ def scan(path: Path) -> int:
 
 
 async def rebuild(path: Path) -> tuple[float, int, int]:
-    """Seconds to fold it all from zero, what is kept of it included; the position reached; memory before."""
+    """Seconds until every run is folded from zero, the position reached, and memory before, in bytes.
+
+    What is kept beside the log on the way is in it; what is left to keep when the projector is closed is not.
+    """
     forget(path)
     async with Ledger.open(path) as ledger:
         before = peak_bytes()
         began = time.perf_counter()
         async with Projector.open(ledger) as projector:
-            position = projector.position
-        return time.perf_counter() - began, position, before
+            return time.perf_counter() - began, projector.position, before
 
 
 def forget(path: Path) -> None:

@@ -64,9 +64,10 @@ def follow(state: RunState, event: Event, position: int) -> None:
     """What :func:`apply` does with an event that is known to be the state's next, at ``position``."""
     data = event.data
     time = at = event.time
-    occurred = data.occurred_at
-    if occurred is not None and (state.clock or state.updated_at) <= occurred <= at:
-        at = occurred
+    if data.occurred_at is not None:
+        at = _sane(state, data.occurred_at, time)
+    elif state.clock is not None:
+        state.clock = None
     if isinstance(data, Ticked):
         # Nearly all events are ticks: a call to a step of their own would be a tenth of a rebuild.
         if data.total is not UNSET and data.total != state.total:
@@ -102,8 +103,6 @@ def follow(state: RunState, event: Event, position: int) -> None:
         step = _STEPS.get(data.type)
         if step is not None:
             step(state, data, at)
-    if at is not time or state.clock is not None:
-        state.clock = None if at is time else at
     state.updated_at = time
     state.version = event.version
     state.position = position
@@ -186,6 +185,15 @@ def _spec(state: RunState, spec: RunSpec) -> None:
     ]
     _weigh(state)
     state.course.retotal(0, spec.total)
+
+
+def _sane(state: RunState, occurred: str, time: str) -> str:
+    """The producer's clock where it is neither ahead of the ledger's nor behind the run's last moment."""
+    if (state.clock or state.updated_at) <= occurred <= time:
+        state.clock = occurred
+        return occurred
+    state.clock = None
+    return time
 
 
 def _add_counts(counts: dict[str, int], more: dict[str, int]) -> bool:

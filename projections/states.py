@@ -101,6 +101,7 @@ class States:
         """
         state_of = self.active.get
         plain = 0 if UPCASTERS else 1  # the schema that needs no lifting
+        known = decode_known
         before = self.position
         while start < len(page) and page[start][0] <= before:
             start += 1
@@ -110,7 +111,7 @@ class States:
                     self.histories.pruned(*gone[position])
                 continue
             try:
-                event = decode_known(body)
+                event = known(body)
             except ValidationError:
                 event = decode(body, position)
             version = event.version
@@ -118,8 +119,8 @@ class States:
             if (
                 state is not None
                 and state.version + 1 == version
-                and version % MARK_EVERY
                 and event.v == plain
+                and version % MARK_EVERY
             ):
                 # What fold() does for most events, without the way there.
                 follow(state, event, position)
