@@ -11,6 +11,7 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 from .page import Question, page, picture
 
@@ -58,7 +59,7 @@ def main() -> int:
     return 1 if failed else 0
 
 
-def _run(name: str, timeout: float) -> dict[str, object] | None:
+def _run(name: str, timeout: float) -> dict[str, Any] | None:
     command = [sys.executable, "-m", f"benchmarks.{name}", "--json"]
     try:
         done = subprocess.run(command, capture_output=True, text=True, timeout=timeout, check=False)
@@ -66,7 +67,7 @@ def _run(name: str, timeout: float) -> dict[str, object] | None:
         print(f"   {name} took longer than {timeout:.0f} s", file=sys.stderr)
         return None
     try:
-        report: dict[str, object] = json.loads(done.stdout)
+        report: dict[str, Any] = json.loads(done.stdout)
     except json.JSONDecodeError:
         print(done.stderr[-2_000:], file=sys.stderr)
         return None

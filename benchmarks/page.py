@@ -112,7 +112,8 @@ def _bars(question: Question) -> list[dict[str, Any]]:
 
 def _at_most(bar: Mapping[str, Any]) -> bool:
     # The report tells only whether a bar was met: from that and the order of the two follows its direction.
-    return bool(bar["ok"]) == (bar["ratio"] <= bar["bar"]) and bar["ratio"] != bar["bar"]
+    below = float(bar["ratio"]) < float(bar["bar"])
+    return below == bool(bar["ok"])
 
 
 def _met(bar: Mapping[str, Any]) -> str:

@@ -77,6 +77,16 @@ class Readers:
                 raise TimeoutError(f"{missing} readers wait for frame {frames}")
         return now
 
+    def read_for(self, fd: int) -> None:
+        """Read what comes, uncounted, until the descriptor is ready."""
+        self._poll.register(fd, select.EPOLLIN)
+        while True:
+            for number, _ in self._poll.poll(1.0, 256):
+                if number == fd:
+                    self._poll.unregister(fd)
+                    return
+                self._sockets[number].recv_into(self._buffer)
+
     def close(self) -> None:
         self._poll.close()
         for one in self._sockets.values():

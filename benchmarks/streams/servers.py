@@ -12,6 +12,7 @@ import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Protocol
 
 from benchmarks.streams.peers import data_of
 
@@ -46,6 +47,14 @@ http {{
 """
 
 
+class Draining(Protocol):
+    """Readers that read on while something else is waited for."""
+
+    def read_for(self, fd: int) -> None:
+        """Read until the descriptor has something to say."""
+        ...
+
+
 @dataclass(slots=True)
 class Server:
     """A running server: where its stream is, and how to make it publish."""
@@ -55,7 +64,13 @@ class Server:
     port: int
     path: str
     publish: Callable[[int], None]
-    append: Callable[[float], int] | None = None
+    append: Callable[[float, Draining | None], int] | None = None
+
+    @property
+    def cpu(self) -> float:
+        """Processor seconds it has taken."""
+        fields = Path(f"/proc/{self.pid}/stat").read_text(encoding="ascii").rpartition(")")[2].split()
+        return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
 
     @property
     def rss(self) -> int:
@@ -177,8 +192,12 @@ def _python(name: str, command: Sequence[str], core: int, path: str) -> Iterator
     def publish(count: int) -> None:
         ask(f"publish {count}")
 
-    def append(seconds: float) -> int:
-        return int(ask(f"append {seconds}"))
+    def append(seconds: float, readers: Draining | None) -> int:
+        put.write(f"append {seconds}\n")
+        put.flush()
+        if readers is not None:
+            readers.read_for(get.fileno())
+        return int(get.readline())
 
     try:
         port = int(get.readline())
