@@ -3,7 +3,7 @@
 import json
 import sys
 
-from aics_tlog import (
+from aics_tlog import (  # type: ignore[import-not-found]  # pyright: ignore[reportMissingImports] - in a Python of its own
     HttpTileReader,
     audit_tiles,
     consistency_proof_from_tiles,

@@ -29,9 +29,9 @@ def one(tmp_path_factory: pytest.TempPathFactory) -> Victim:
 def _verdicts(one: Victim, path: Path) -> list[str]:
     """What is found with nothing, with the checkpoint kept, and with that and the key: "" is nothing."""
     found: list[str] = []
-    for against in ({}, {"notes": [one.last]}, {"notes": [one.last], "key": one.signer.public}):
+    for notes, key in (([], None), ([one.last], None), ([one.last], one.signer.public)):
         try:
-            report = verify_path(path, **against)  # type: ignore[arg-type]  # the two keywords it has
+            report = verify_path(path, notes=notes, key=key)
         except BundleDamaged as error:
             found.append(error.code)
             continue

@@ -2,10 +2,12 @@
 
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from progress_ledger.ledger import prune as pruning
+from progress_ledger.ledger import sqlite_prune
 from progress_ledger.ledger.audit import verify_bundle
 from progress_ledger.ledger.bundle import BundleDamaged
 from progress_ledger.ledger.codec import decode
@@ -71,19 +73,19 @@ async def test_an_interrupted_pruning_goes_on_with_the_next_one(
     path = tmp_path / "a.db"
     async with ledger_at(path) as (ledger, _):
         await fill(ledger, runs=3, ticks=30)
-    strip = pruning.sqlite_prune.strip
+    strip = sqlite_prune.strip
     monkeypatch.setattr(pruning, "_EVENTS", 10)
 
-    def once(*args: object, position: int, **rest: object) -> int:
+    def once(file: Any, *, position: int, **rest: Any) -> int:
         if position < 80:
             raise Unavailable("the power went out")
-        return strip(*args, position=position, **rest)  # type: ignore[arg-type]  # passed on
+        return strip(file, position=position, **rest)
 
     async with ledger_at(path, clock=ticking(BEGAN + 1_000_000)) as (ledger, _):
-        monkeypatch.setattr(pruning.sqlite_prune, "strip", once)
+        monkeypatch.setattr(sqlite_prune, "strip", once)
         with pytest.raises(Unavailable):
             await prune(ledger, Retention(older_than=60))
-        monkeypatch.setattr(pruning.sqlite_prune, "strip", strip)
+        monkeypatch.setattr(sqlite_prune, "strip", strip)
         report = await prune(ledger, Retention(older_than=60))
         assert (report.resumed, report.runs) == (1, 2)
     assert ask(path, "SELECT count(*) FROM event WHERE body IS NOT NULL AND position <= 96") == [(0,)]
