@@ -24,7 +24,7 @@ from .reader import Reader
 from .replay import last_frame, missed_by_filter, missed_by_run
 from .resume import Decision, decide
 from .tail import Entry
-from .topic import Topic
+from .topic import Replay, Topic
 
 __all__ = ("Outlet", "Request", "follow", "retell", "retry_ms")
 
@@ -161,29 +161,37 @@ class _Following:
     async def _resume(self, decision: Decision) -> bool:
         # From memory when the tail reaches back far enough, else from the log up to where the tail goes on.
         tail = self.topic.tail
-        through = self.projector.position
+        missed: Sequence[Entry] = ()
         place = tail.place_after(decision.position)
-        missed: Sequence[Entry] | None = None
-        if place is not None:
-            missed = tail.since(place)
-            if missed is None or sum(entry.counts for entry in missed) > self.request.replay_limit:
-                return False
-            if self.request.every is None:
-                self.reader.place = place
-                await self._write(_hello(self.fanout, decision))
-                return True
-        elif (missed := await self._missed(decision.position, through)) is None:
-            return False
-        if self.request.every is not None:
-            await self._write_all(_hello(self.fanout, decision), self._conflated(missed))
-            return True
-        place = tail.place_after(through)
         if place is None:
+            replay = await self._replay(decision.position)
+            if replay is None or (place := tail.place_after(replay.through)) is None:
+                return False
+            missed = replay.since(decision.position)
+        # No await from here to the hello, so that the tail does not move on.
+        later = tail.since(place) or ()
+        if sum(entry.counts for entry in (*missed, *later)) > self.request.replay_limit:
             return False
+        hello = _hello(self.fanout, decision)
+        if self.request.every is not None:
+            await self._write_all(hello, self._conflated((*missed, *later)))
+            return True
         self.reader.place = place
-        await self._write_all(_hello(self.fanout, decision), [entry.frame for entry in missed])
         self.ended = self.reader.alone and bool(missed) and missed[-1].final
+        await self._write_all(hello, [entry.frame for entry in missed])
         return True
+
+    async def _replay(self, position: int) -> Replay | None:
+        topic = self.topic
+        async with topic.reading:
+            kept = topic.replay
+            if kept is None or kept.after > position or topic.tail.place_after(kept.through) is None:
+                through = self.projector.position
+                entries = await self._missed(position, through)
+                if entries is None:
+                    return None
+                kept = topic.replay = Replay(position, through, entries, self.fanout.clock())
+            return kept
 
     async def _missed(self, after: int, through: int) -> list[Entry] | None:
         if self.request.run_id is None:
@@ -210,13 +218,9 @@ class _Following:
         )
 
     def _conflated(self, missed: Iterable[Entry]) -> list[bytes]:
-        # One frame for each run that changed: its terminal frame, or the newest snapshot. No await in here,
-        # so that the place in the tail, the snapshots and the id at the end are of one moment.
-        tail = self.topic.tail
-        place = self.reader.place
-        later = tail.since(place) or ()
-        self.reader.place = tail.end
-        last = {entry.run_id: entry for entry in (*missed, *later)}
+        # One frame for each run that changed: its terminal frame, or the newest snapshot.
+        self.reader.place = self.topic.tail.end
+        last = {entry.run_id: entry for entry in missed}
         if self.topic.conflation is not None:
             for run_id in self.topic.conflation.withheld:
                 last.setdefault(run_id, Entry(0, run_id, b""))

@@ -1,7 +1,11 @@
 """Streams that any number of readers share, and which of them an event belongs to."""
 
+import asyncio
+from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
+from operator import itemgetter
+from typing import NamedTuple
 
 from progress_ledger.ledger.log import RunFilter
 from progress_ledger.projections import RunState
@@ -9,9 +13,9 @@ from progress_ledger.projections import RunState
 from .conflate import Conflation
 from .framing import Mode
 from .reader import Reader
-from .tail import Tail
+from .tail import Entry, Tail
 
-__all__ = ("Topic", "Topics")
+__all__ = ("Replay", "Topic", "Topics")
 
 _MATCHES_KEPT = 100_000
 _ENDS_KEPT = 10_000
@@ -20,11 +24,25 @@ _LINGER_SECONDS = 30.0
 _LINGERING = 256
 
 
+class Replay(NamedTuple):
+    """The stream's events after one position and up to another, read back from the log at ``made``."""
+
+    after: int
+    through: int
+    entries: list[Entry]
+    made: float
+
+    def since(self, position: int) -> list[Entry]:
+        """Those after ``position``, which is not before ``after``."""
+        return self.entries[bisect_right(self.entries, position, key=itemgetter(0)) :]
+
+
 class Topic:
     """One stream: a filter, a form, the tail of its frames, and its readers.
 
     ``ends`` are the runs that ended while it was followed, each with the place of its last frame.
-    ``idle_since`` is the time at which the last reader left.
+    ``idle_since`` is the time at which the last reader left. ``replay`` is what was last read back from the
+    log, under ``reading``: after a restart all readers come back at once and have missed much the same.
     """
 
     def __init__(self, where: RunFilter, mode: Mode, conflation: Conflation | None, tail: Tail) -> None:
@@ -36,6 +54,8 @@ class Topic:
         self.ends: deque[tuple[int, str]] = deque(maxlen=_ENDS_KEPT)
         self.idle_since: float | None = None
         self.touched = False
+        self.replay: Replay | None = None
+        self.reading = asyncio.Lock()
         self._matches: dict[str, bool] = {}
 
     @property
@@ -122,6 +142,8 @@ class Topics:
         share = max(_LEAST_TAIL, self._tail_bytes // max(1, len(self._topics)))
         for topic in self._topics.values():
             topic.tail.narrow(share)
+            if topic.replay is not None and now - topic.replay.made > linger:
+                topic.replay = None
 
     def _index(self, topic: Topic) -> None:
         if topic.conflation is not None:

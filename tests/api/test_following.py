@@ -11,7 +11,9 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from progress_ledger.api import replay
 from progress_ledger.api.stream import StreamSettings
+from progress_ledger.api.tail import Entry
 from progress_ledger.ledger.events import Completed, Failed, Noted, Payload, Stage, StageChanged, Ticked
 from tests.api.asking import BOUND, Clock
 from tests.api.streaming import Connection, Frame, Hub, hub, parse
@@ -144,6 +146,41 @@ async def _expect_end(made: Hub, cursor: str) -> None:
     assert [frame.event for frame in stream.frames] == ["hello", "ticked", "completed"]
     assert stream.ended
     assert (await made.connect("r", last_event_id=stream.cursor).finished()).status == 204
+
+
+@anyio_only
+@pytest.mark.parametrize("query", [{}, {"every": "100ms"}])
+@pytest.mark.parametrize("path", ["r", "/v1/stream"])
+async def test_a_crowd_that_comes_back_after_a_restart_is_read_back_to_once(
+    tmp_path: Path, path: str, query: dict[str, str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with hub(tmp_path / "a.db") as made:
+        await made.begin("r")
+        await made.ledger.append("r", [Ticked(done=done) for done in range(100)])
+    reads = 0
+    framed = replay._framed
+
+    async def counted(*args: Any, **more: Any) -> list[Entry]:
+        nonlocal reads
+        reads += 1
+        return await framed(*args, **more)
+
+    monkeypatch.setattr(replay, "_framed", counted)
+    async with hub(tmp_path / "a.db") as made:
+        epoch = made.ledger.epoch
+        crowd = [made.connect(path, query, last_event_id=f"{epoch}-{50 + n % 20}") for n in range(100)]
+        for stream in crowd:
+            await stream.until(lambda one: len(one.frames) > 1)
+        await made.ledger.append("r", [Completed()])
+        for stream in crowd:
+            await stream.until(lambda one: b'"final":true' in one.received)
+        assert reads == 1
+        for number, stream in enumerate(crowd):
+            assert stream.frames[0].data["status"] == "resumed"
+            if not query:
+                versions = [frame.data["event"]["version"] for frame in stream.events]
+                assert versions == list(range(51 + number % 20, 103))
+            await stream.cut()
 
 
 @anyio_only

@@ -1,0 +1,249 @@
+"""How fast does one event reach many readers, beside nchan, sse-starlette and a Protocol made by hand?
+
+Each server is one process on one core, the readers are raw sockets of one process on another. An event has
+about 200 bytes; the ledger's frame also says what changed in the run and has about 700, and the ledger has
+every event on the disk before anybody sees it, which no other here does.
+
+* one at a time: the next event is published when every reader has the last one; in bursts: sixteen at once
+* latency: a steady number of deliveries per second
+* memory: resident memory of the server for each reader that is connected and silent
+* append: what one producer in the server's process appends while its events go to all readers
+* a frozen reader: what the kernel and the server hold for one that never reads
+
+Deliveries are counted by the clock, and once more by the processor time that the server took: on a machine
+with neighbours the second says more. Without nchan its rows are left out, and why is said.
+
+What this does not show: networks, TLS, HTTP/2, more than one server process.
+"""
+
+from __future__ import annotations
+
+import os
+import socket
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+from typing import Any
+
+from benchmarks.harness import Report, interleave, machine, options, percentile, spread
+from benchmarks.streams import servers
+from benchmarks.streams.load import Readers
+from benchmarks.streams.servers import Server
+
+GREETINGS = {"ledger": 2}
+BURST = 16
+
+Start = Callable[[], AbstractContextManager[Server]]
+Samples = dict[str, list[float]]
+
+
+class Measured:
+    """All figures by name, as they come."""
+
+    def __init__(self) -> None:
+        self.samples: Samples = {}
+
+    def add(self, name: str, value: float) -> None:
+        self.samples.setdefault(name, []).append(value)
+
+    def middle(self, name: str) -> float:
+        return percentile(self.samples[name], 50)
+
+
+def deliver(
+    measured: Measured, server: Server, readers: Readers, frames: int, *, count: int, burst: int
+) -> int:
+    """Publish and wait, ``count`` times; the frames each reader has then."""
+    name = (
+        f"{server.name}, {len(readers):,} readers, {'one at a time' if burst == 1 else f'bursts of {burst}'}"
+    )
+    busy = server.cpu
+    began = time.perf_counter()
+    for _ in range(count):
+        server.publish(burst)
+        frames += burst
+        readers.until(frames)
+    deliveries = count * burst * len(readers)
+    measured.add(name, deliveries / (time.perf_counter() - began))
+    measured.add(f"{name}, per server CPU second", deliveries / max(server.cpu - busy, 0.01))
+    return frames
+
+
+def wait(
+    measured: Measured, server: Server, readers: Readers, frames: int, *, rate: int, seconds: float
+) -> int:
+    """Publish steadily; the frames each reader has then."""
+    every = len(readers) / rate
+    readers.latencies.clear()
+    due = time.perf_counter()
+    for _ in range(max(1, int(seconds / every))):
+        pause = due - time.perf_counter()
+        if pause > 0:
+            time.sleep(pause)
+        now = time.perf_counter()
+        server.publish(1)
+        frames += 1
+        readers.until(frames, since=now)
+        due += every
+    name = f"{server.name}, {len(readers):,} readers, {rate:,} deliveries/s"
+    for percent in (50, 99):
+        measured.add(f"{name}, p{percent}", percentile(readers.latencies, percent) * 1e3)
+    return frames
+
+
+def one_size(measured: Measured, start: Start, count: int, *, deliveries: int, core: int) -> float:
+    """Everything for one server and one number of readers."""
+    with start() as server:
+        before = server.rss
+        readers = Readers(server, count, greeting=GREETINGS.get(server.name, 1))
+        try:
+            frames = readers.base
+            measured.add(
+                f"{server.name}, {count:,} readers, memory of each", (server.rss - before) / 1024 / count
+            )
+            events = max(10, deliveries // count)
+            frames = deliver(measured, server, readers, frames, count=max(3, events // 10), burst=1)
+            frames = deliver(measured, server, readers, frames, count=events, burst=1)
+            frames = deliver(
+                measured, server, readers, frames, count=max(3, events // BURST * 2), burst=BURST
+            )
+            if count == 1_000:
+                frames = wait(measured, server, readers, frames, rate=10_000, seconds=3.0)
+                if server.append is not None and server.name == "ledger":
+                    measured.add("ledger, append with 1,000 readers", server.append(2.0, readers) / 2.0)
+        finally:
+            readers.close()
+        if count == 1_000 and server.name == "ledger" and server.append is not None:
+            time.sleep(0.5)
+            measured.add("ledger, append without readers", server.append(2.0, None) / 2.0)
+    return 0.0
+
+
+def frozen(measured: Measured, start: Start, *, readers: int = 8, events: int = 20_000) -> float:
+    """What is held for readers that never read."""
+    with start() as server:
+        server.publish(200)
+        idle = [_frozen_reader(server) for _ in range(readers)]
+        time.sleep(0.5)
+        before = server.rss
+        # A reader that reads along, so that every event is sent while the others stand still.
+        quick = Readers(server, 1, greeting=GREETINGS.get(server.name, 1))
+        frames = quick.base
+        for _ in range(events // 200):
+            server.publish(200)
+            frames += 200
+            quick.until(frames)
+        held = sum(_unsent(server.port, one.getsockname()[1]) for one in idle)
+        measured.add(f"{server.name}, frozen reader, kernel memory", held / 1024 / readers)
+        measured.add(f"{server.name}, frozen reader, server memory", (server.rss - before) / 1024 / readers)
+        quick.close()
+        for one in idle:
+            one.close()
+    return 0.0
+
+
+def _frozen_reader(server: Server) -> socket.socket:
+    one = socket.socket()
+    one.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+    one.connect(("127.0.0.1", server.port))
+    one.sendall(server.request())
+    return one
+
+
+def _unsent(server_port: int, reader_port: int) -> int:
+    # Bytes the server's kernel holds for one connection: queued for sending, not yet taken by the reader.
+    for line in Path("/proc/net/tcp").read_text(encoding="ascii").splitlines()[1:]:
+        fields = line.split()
+        if fields[1].endswith(f":{server_port:04X}") and fields[2].endswith(f":{reader_port:04X}"):
+            return int(fields[4].partition(":")[0], 16)
+    return 0
+
+
+def main(arguments: Sequence[str] | None = None) -> None:
+    parser = options(__doc__.splitlines()[0] if __doc__ else "", repeat=3)
+    parser.add_argument(
+        "--readers", type=int, nargs="+", default=[100, 1_000, 5_000], help="numbers of readers"
+    )
+    parser.add_argument(
+        "--deliveries", type=int, default=200_000, help="deliveries of one measurement, about"
+    )
+    chosen = parser.parse_args(arguments)
+    cores = sorted(os.sched_getaffinity(0))
+    core, load = cores[0], cores[-1]
+    os.sched_setaffinity(0, {load})
+    measured = Measured()
+    missing = servers.nchan_reason()
+    with tempfile.TemporaryDirectory(prefix="benchmark-fanout-") as name:
+        folder = Path(name)
+        starts: dict[str, Start] = {
+            "ledger": lambda: servers.ledger(folder, core),
+            "Protocol": lambda: servers.protocol(core),
+            "sse-starlette": lambda: servers.sse_starlette(core),
+        }
+        if missing is None:
+            starts["nchan"] = lambda: servers.nchan(folder, core)
+        else:
+            print(missing, file=sys.stderr)
+        for count in chosen.readers:
+
+            def side(start: Start, count: int = count) -> Callable[[], float]:
+                return lambda: one_size(measured, start, count, deliveries=chosen.deliveries, core=core)
+
+            interleave({name: side(start) for name, start in starts.items()}, chosen.repeat)
+        interleave({"ledger": lambda: frozen(measured, starts["ledger"])}, 1)
+    emit(measured, chosen, missing)
+
+
+def emit(measured: Measured, chosen: Any, missing: str | None) -> None:
+    described = machine(
+        loop="uvloop", readers=str(chosen.readers), repeat=chosen.repeat, nchan=missing or "1.3.6"
+    )
+    report = Report("One event to many readers", described)
+    for name in measured.samples:
+        report.row(name, measured.middle(name), _unit(name))
+    steady = [name for name in measured.samples if name.endswith("one at a time")]
+    if steady:
+        report.row(
+            "largest spread of one at a time", max(spread(measured.samples[name]) for name in steady), "×"
+        )
+    for count in chosen.readers:
+        for manner, bars in (("one at a time", (0.6, 3)), (f"bursts of {BURST}", (None, 20))):
+            for cost in ("", ", per server CPU second"):
+                ours = measured.middle(f"ledger, {count:,} readers, {manner}{cost}")
+                for peer, bar in zip(("Protocol", "sse-starlette"), bars, strict=True):
+                    if bar is not None:
+                        theirs = measured.middle(f"{peer}, {count:,} readers, {manner}{cost}")
+                        report.at_least(
+                            f"ledger / {peer}, {count:,} readers, {manner}{cost}", ours / theirs, bar
+                        )
+        ours = measured.middle(f"ledger, {count:,} readers, memory of each")
+        theirs = measured.middle(f"sse-starlette, {count:,} readers, memory of each")
+        report.at_most(f"memory of each of {count:,} readers, ledger / sse-starlette", ours / theirs, 0.5)
+    if 1_000 in chosen.readers:
+        within, without = (
+            measured.middle(f"ledger, append {how} readers") for how in ("with 1,000", "without")
+        )
+        report.at_least("append with 1,000 readers / without", within / without, 0.5)
+        if missing is None:
+            name = "1,000 readers, 10,000 deliveries/s, p99"
+            ratio = measured.middle(f"ledger, {name}") / measured.middle(f"nchan, {name}")
+            report.at_most("latency p99, ledger / nchan", ratio, 3)
+    report.at_most(
+        "frozen reader, kernel KiB / 400", measured.middle("ledger, frozen reader, kernel memory") / 400, 1
+    )
+    report.emit(as_json=chosen.json)
+
+
+def _unit(name: str) -> str:
+    if "memory" in name:
+        return "KiB"
+    if ", p50" in name or ", p99" in name:
+        return "ms"
+    return "events/s" if "append" in name else "deliveries/s"
+
+
+if __name__ == "__main__":
+    main()
