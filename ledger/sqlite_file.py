@@ -221,6 +221,9 @@ def friendly(path: Path) -> Iterator[None]:
         yield
     except sqlite3.Error as error:
         raise _translated(error, path) from error
+    except UnicodeDecodeError as error:
+        # Damage in the schema or a text: SQLite's own message cannot be read then, either.
+        raise Unavailable(f"{path} is damaged: it holds text that is none; run verify.") from error
     except OSError as error:
         if error.errno == errno.ENOSPC:
             raise DiskFull(f"The disk of {path} is full; make room, then try again.") from error

@@ -6,8 +6,8 @@ from the log. Active runs are in memory; ended ones are kept beside the log and 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
 import anyio
@@ -72,7 +72,8 @@ class Projector:
         Raises Unavailable when the log cannot be read.
         """
         projector = cls(ledger)
-        await projector._load()
+        with projector._folding():
+            await projector._load()
         stop = ledger.listen(projector._on_commit)
         try:
             # What was committed while the rest was folded elsewhere; from here on nothing passes unseen.
@@ -274,8 +275,13 @@ class Projector:
         self._head = max(self._head, head)
         if self.position >= head:
             return
-        try:
+        with self._folding():
             await self._fold_up_to(head)
+
+    @contextmanager
+    def _folding(self) -> Iterator[None]:
+        try:
+            yield
         except LedgerError:
             raise
         except Exception as error:
