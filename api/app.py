@@ -1,10 +1,11 @@
 """The application: every route, behind the guard, with every error as a problem."""
 
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Sequence
 
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
 from starlette.middleware import Middleware
+from starlette.middleware.cors import CORSMiddleware
 from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 from starlette.routing import Match, Route
@@ -41,11 +42,15 @@ from .tokens import TokenFile
 
 __all__ = ("create_app",)
 
+_PREFLIGHT_SECONDS = 600
+
 
 def create_app(
     ledger: Ledger,
     projector: Projector,
     *,
+    allow_hosts: Sequence[str] = (),
+    allow_origins: Sequence[str] = (),
     drain: Drain | None = None,
     limits: Limits | None = None,
     loopback_only: bool = False,
@@ -57,7 +62,9 @@ def create_app(
     It neither opens nor closes them. ``drain`` is begun by whoever stops the server, so that streams end
     cleanly. ``loopback_only`` refuses every ``Host`` but loopback names: for a server that is
     bound to loopback. Once there is a token in ``tokens``, every address asks for one. ``limits`` holds
-    for each token, and for each address that is not this machine's own.
+    for each token, and for each address that is not this machine's own. ``allow_hosts`` are names that
+    ``loopback_only`` lets through. Pages of ``allow_origins`` may use the API from a browser; it never takes
+    the cookie along from there.
     """
     service = Service(ledger, projector, drain or Drain(), tokens)
     accounts = Accounts(limits or Limits())
@@ -80,7 +87,8 @@ def create_app(
         ],
         middleware=[
             Middleware(Edge),
-            Middleware(Guard, loopback_only=loopback_only),
+            Middleware(Guard, loopback_only=loopback_only, hosts=allow_hosts, origins=allow_origins),
+            *([_cors(allow_origins)] if allow_origins else []),
             Middleware(Limiting, accounts=accounts, key=by_address),
             Middleware(Authentication, tokens=tokens),
             Middleware(Limiting, accounts=accounts, key=by_token),
@@ -93,6 +101,17 @@ def create_app(
             405: _no_such_method,
             ClientDisconnect: _refused,
         },
+    )
+
+
+def _cors(origins: Sequence[str]) -> Middleware:
+    return Middleware(
+        CORSMiddleware,
+        allow_origins=list(origins),
+        allow_methods=["GET", "HEAD", "POST"],
+        allow_headers=["Authorization", "Content-Type", "If-None-Match", "Last-Event-ID"],
+        expose_headers=["ETag", "Location", "Retry-After"],
+        max_age=_PREFLIGHT_SECONDS,
     )
 
 

@@ -6,6 +6,7 @@ changes state is refused when the browser says that it comes from somebody else'
 """
 
 import ipaddress
+from collections.abc import Iterable
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -20,11 +21,24 @@ _PORTS = {"http": 80, "https": 443}
 
 
 class Guard:
-    """Refuses with 403 ``forbidden``. ``loopback_only`` is for a server that is bound to loopback."""
+    """Refuses with 403 ``forbidden``. ``loopback_only`` is for a server that is bound to loopback.
 
-    def __init__(self, app: ASGIApp, *, loopback_only: bool) -> None:
+    It then still answers to the names in ``hosts``, as a reverse proxy passes them on. Pages of ``origins``
+    may change things as the server's own may.
+    """
+
+    def __init__(
+        self,
+        app: ASGIApp,
+        *,
+        loopback_only: bool,
+        hosts: Iterable[str] = (),
+        origins: Iterable[str] = (),
+    ) -> None:
         self._app = app
         self._loopback_only = loopback_only
+        self._hosts = frozenset(host.lower().rstrip(".") for host in hosts)
+        self._origins = frozenset(origins)
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
@@ -36,7 +50,8 @@ class Guard:
 
     def _refused(self, method: str, headers: Headers) -> str | None:
         host = headers.get("host", "")
-        if self._loopback_only and not is_loopback(_name(host)):
+        name = _name(host)
+        if self._loopback_only and not is_loopback(name) and name.rstrip(".") not in self._hosts:
             return f"This server answers only as localhost or 127.0.0.1, not as {host[:100]!r}."
         if method in _READS:
             return None
@@ -44,7 +59,7 @@ class Guard:
         if origin is None:
             foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
         else:
-            foreign = not same_origin(origin, host)
+            foreign = origin not in self._origins and not same_origin(origin, host)
         if foreign:
             return "A page of another origin may not change anything here; use this server's own page."
         return None

@@ -7,10 +7,14 @@ what cannot be known beforehand (bytes of a body) may take it below zero, and th
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Hashable
+from typing import Annotated, TypeAlias
 
-from msgspec import Struct
+from msgspec import Meta, Struct
 
-__all__ = ("MOST_CALLERS", "Account", "Accounts", "Bucket", "Limits", "Rate", "address_key")
+__all__ = ("MOST_CALLERS", "Account", "Accounts", "Bucket", "Limits", "Positive", "Rate", "address_key")
+
+Positive: TypeAlias = Annotated[float, Meta(gt=0)]
+"""A number above zero, checked where it comes from outside."""
 
 MOST_CALLERS = 20_000
 """Callers that are remembered, the ones seen last. About 500 bytes each."""
@@ -26,20 +30,20 @@ class Rate(Struct, frozen=True):
     burst: float
 
 
-class Limits(Struct, kw_only=True, frozen=True):
+class Limits(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """What one caller may do: one token, and likewise one address.
 
     Requests, bytes of bodies and runs begun are rates; ``streams`` are open at the same time. Far above what
     one busy producer or one office needs.
     """
 
-    requests_per_second: float = 200.0
-    requests_burst: float = 2_000.0
-    body_bytes_per_second: float = 8_000_000.0
-    body_bytes_burst: float = 128_000_000.0
-    runs_per_second: float = 20.0
-    runs_burst: float = 5_000.0
-    streams: int = 1_000
+    requests_per_second: Positive = 200.0
+    requests_burst: Positive = 2_000.0
+    body_bytes_per_second: Positive = 8_000_000.0
+    body_bytes_burst: Positive = 128_000_000.0
+    runs_per_second: Positive = 20.0
+    runs_burst: Positive = 5_000.0
+    streams: Annotated[int, Meta(gt=0)] = 1_000
 
     @property
     def requests(self) -> Rate:

@@ -11,18 +11,20 @@ Where it departs from uvicorn's own way of running, on purpose:
 
 import asyncio
 import contextlib
+import os
 import signal
 import socket
 import time
 from collections.abc import Callable, Coroutine, Generator, Sequence
 from contextlib import AsyncExitStack
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import uvicorn
 from anyio.abc import TaskStatus
 from starlette.types import ASGIApp, Receive, Scope, Send
+from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.sqlite_file import Durability
@@ -32,10 +34,14 @@ from .app import create_app
 from .direct import Direct
 from .drain import Drain
 from .guard import is_loopback
+from .limits import Limits
 from .problems import problem
+from .stream import StreamSettings
 from .tokens import TokenFile, tokens_path
+from .webhook import Webhook
+from .webhooks import keep_telling
 
-__all__ = ("GRACE", "Exposed", "bind", "drain_on_signals", "serve", "serve_app", "url_of")
+__all__ = ("GRACE", "Exposed", "bind", "bind_uds", "drain_on_signals", "serve", "serve_app", "url_of")
 
 GRACE = 2.0
 """Seconds that open requests and streams have to end once the drain began."""
@@ -46,11 +52,11 @@ _IDLE_SECONDS = 30
 
 
 class Exposed(Exception):
-    """The server was asked to listen beyond this machine, where everybody could do everything."""
+    """The server was asked to answer beyond this machine, where everybody could do everything."""
 
-    def __init__(self, host: str) -> None:
+    def __init__(self, option: str) -> None:
         super().__init__(
-            f"--host {host} is open to other machines and there are no tokens yet; make one first: "
+            f"{option} is open to other machines and there are no tokens yet; make one first: "
             "progress-ledger token new --role operator"
         )
 
@@ -73,8 +79,40 @@ def bind(host: str, port: int) -> socket.socket:
     return listener
 
 
+def bind_uds(path: str | Path) -> socket.socket:
+    """A listening Unix socket at ``path``, for this user and group. One that nobody listens on any more is
+    replaced. Raises OSError."""
+    place = os.fspath(path)
+    listener = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
+    try:
+        listener.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, _SEND_BUFFER)
+        if _is_left_over(place):
+            os.unlink(place)
+        listener.bind(place)
+        os.chmod(place, 0o660)
+        listener.listen(_BACKLOG)
+        listener.setblocking(False)
+    except BaseException:
+        listener.close()
+        raise
+    return listener
+
+
+def _is_left_over(path: str) -> bool:
+    if not Path(path).is_socket():
+        return False
+    with socket.socket(socket.AF_UNIX, socket.SOCK_STREAM) as probe:
+        try:
+            probe.connect(path)
+        except ConnectionRefusedError:
+            return True
+    return False
+
+
 def url_of(listener: socket.socket) -> str:
-    """``http://HOST:PORT`` of a listening socket."""
+    """``http://HOST:PORT`` of a listening socket, ``unix:PATH`` of a Unix socket."""
+    if listener.family == getattr(socket, "AF_UNIX", None):
+        return f"unix:{listener.getsockname()}"
     host, port = listener.getsockname()[:2]
     return f"http://[{host}]:{port}" if ":" in host else f"http://{host}:{port}"
 
@@ -122,6 +160,13 @@ async def serve(
     *,
     host: str = "127.0.0.1",
     port: int = 8000,
+    uds: str | Path | None = None,
+    allow_hosts: Sequence[str] = (),
+    allow_origins: Sequence[str] = (),
+    trusted_proxies: Sequence[str] = (),
+    limits: Limits | None = None,
+    streams: StreamSettings | None = None,
+    webhooks: Sequence[Webhook] = (),
     durability: Durability = "power",
     beside: Sequence[Callable[[Ledger], Coroutine[Any, Any, None]]] = (),
     listening: Callable[[str], None] = lambda url: None,
@@ -130,29 +175,59 @@ async def serve(
 
     ``listening`` is called with the URL once it answers. A second signal ends at once what is still open.
     What is in ``beside`` runs as long as the server does, with the ledger it serves.
-    Beyond loopback it listens only when there are tokens, which then are asked for.
+    Beyond loopback, or called by a name in ``allow_hosts``, it answers only when there are tokens, which then
+    are asked for. ``uds`` is a Unix socket in place of ``host`` and ``port``; file rights say who connects.
+    ``trusted_proxies`` are addresses whose ``X-Forwarded-For`` and ``X-Forwarded-Proto`` are believed.
     Raises Exposed when there are none, OSError when the address cannot be had, and what opening the ledger
     raises.
     """
     drain = Drain()
     tokens = TokenFile(tokens_path(path), time.time)
-    with contextlib.closing(bind(host, port)) as listener:
+    with contextlib.ExitStack() as sockets:
+        listener = sockets.enter_context(
+            contextlib.closing(bind(host, port) if uds is None else bind_uds(uds))
+        )
+        if uds is not None:
+            sockets.callback(Path(uds).unlink, missing_ok=True)
         url = url_of(listener)
-        loopback = is_loopback(listener.getsockname()[0])
-        if not loopback and not any(token.valid(time.time()) for token in tokens.all()):
-            raise Exposed(host)
+        loopback = uds is not None or is_loopback(listener.getsockname()[0])
+        if not any(token.valid(time.time()) for token in tokens.all()):
+            if not loopback:
+                raise Exposed(f"--host {host}")
+            if beyond := [name for name in allow_hosts if not is_loopback(name)]:
+                raise Exposed(f"--allow-host {beyond[0]}")
         async with AsyncExitStack() as stack:
             ledger = await stack.enter_async_context(Ledger.open(path, durability=durability))
             projector = await stack.enter_async_context(Projector.open(ledger))
-            app = create_app(ledger, projector, drain=drain, loopback_only=loopback, tokens=tokens)
+            app: ASGIApp = create_app(
+                ledger,
+                projector,
+                allow_hosts=allow_hosts,
+                allow_origins=allow_origins,
+                drain=drain,
+                limits=limits,
+                loopback_only=loopback,
+                streams=streams,
+                tokens=tokens,
+            )
+            if trusted_proxies:
+                app = _behind(app, trusted_proxies)
             async with anyio.create_task_group() as tasks:
                 serving = anyio.CancelScope()
                 await tasks.start(drain_on_signals, drain, serving)
+                for webhook in webhooks:
+                    tasks.start_soon(keep_telling, ledger, projector, webhook)
                 for work in beside:
                     tasks.start_soon(work, ledger)
                 with serving:
                     await serve_app(app, listener, drain=drain, listening=lambda: listening(url))
                 tasks.cancel_scope.cancel()
+
+
+def _behind(app: ASGIApp, proxies: Sequence[str]) -> ASGIApp:
+    # uvicorn's types of ASGI are narrower than Starlette's: the same functions, told twice.
+    wrapped: Any = ProxyHeadersMiddleware(cast("Any", app), trusted_hosts=list(proxies))
+    return cast("ASGIApp", wrapped)
 
 
 async def drain_on_signals(

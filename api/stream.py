@@ -34,7 +34,7 @@ _TOKEN_CHECK_SECONDS = 0.25
 """How often a stream that waits is looked at: often when it ends with a token that may be revoked."""
 
 
-class StreamSettings(Struct, kw_only=True, frozen=True):
+class StreamSettings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     """``replay_limit``: how many missed events are replayed before a snapshot takes their place.
     ``max_streams``: beyond it readers are told ``busy``.
     ``keep_alive``: seconds of silence before a sign of life.
