@@ -7,12 +7,15 @@ import os
 import resource
 import shutil
 import sqlite3
+import subprocess
+import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
 from .faults import Fault
 from .model import Broken
 from .world import World
+
 
 async def no_room(world: World) -> None:
     """The server may write no file beyond a size just above what it has: appends fail until that is over."""
@@ -43,7 +46,6 @@ async def full_disk(world: World) -> None:
     """Where the file is on a small disk of its own, something else takes all the room."""
     ballast = world.folder / "ballast"
     if not os.path.ismount(world.folder):
-        await no_room(world)
         return
     free = shutil.disk_usage(world.folder).free
     with ballast.open("wb") as file:
@@ -116,6 +118,19 @@ def _damage(world: World, wal: Path) -> None:
     size = wal.stat().st_size
     with wal.open("r+b") as file:
         file.truncate(world.dice.randrange(size + 1))
+
+
+def mount_small(folder: Path) -> bool:
+    """Make the folder a small disk of its own, where that is allowed."""
+    if sys.platform != "linux" or os.geteuid() != 0:
+        return False
+    command = ["mount", "-t", "tmpfs", "-o", "size=160m", "none", str(folder)]
+    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+
+
+def unmount(folder: Path) -> None:
+    """Take it away again, with all that is in it."""
+    subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
 
 
 DISK: tuple[Fault, ...] = (no_room, no_descriptors, full_disk, read_only, wal_gone)

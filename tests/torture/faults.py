@@ -141,5 +141,12 @@ async def long_reader(world: World) -> None:
 
 NETWORK: tuple[Fault, ...] = (cut_connections, half_open, stall_readers, reconnect_storm)
 PROCESSES: tuple[Fault, ...] = (
-    kill_server, stop_server, kill_producer, kill_all, pause_server, pause_producer, two_servers, long_reader,
-)  # fmt: skip
+    kill_server,
+    stop_server,
+    kill_producer,
+    kill_all,
+    pause_server,
+    pause_producer,
+    two_servers,
+    long_reader,
+)

@@ -1,4 +1,4 @@
-"""A fold of our own, as small as the events that the torture's producers write. Shares nothing with the product."""
+"""A fold of our own, as small as what the torture's producers say. Shares nothing with the product."""
 
 from __future__ import annotations
 
@@ -36,15 +36,31 @@ class Fold(NamedTuple):
 
 def token_of(kind: str, data: Mapping[str, Any]) -> str | None:
     """What a producer wrote into an event to know it again."""
-    name = {"started": "title", "rewound": "reason", "paused": "reason", "resumed": "reason",
-            "cancelled": "reason"}.get(kind, "message")  # fmt: skip
+    name = {
+        "started": "title",
+        "rewound": "reason",
+        "paused": "reason",
+        "resumed": "reason",
+        "cancelled": "reason",
+    }.get(kind, "message")
     return data.get(name)
 
 
 def first(event: Mapping[str, Any], position: int) -> Fold:
     data = event["data"]
-    return Fold(1, position, event["time"], "started", token_of("started", data), "running", 0,
-                data.get("total"), None, {}, None)  # fmt: skip
+    return Fold(
+        1,
+        position,
+        event["time"],
+        "started",
+        token_of("started", data),
+        "running",
+        0,
+        data.get("total"),
+        None,
+        {},
+        None,
+    )
 
 
 def then(was: Fold, event: Mapping[str, Any], position: int) -> Fold:
@@ -71,8 +87,7 @@ def then(was: Fold, event: Mapping[str, Any], position: int) -> Fold:
     elif kind in TERMINAL:
         status = kind
         message = data.get("message" if kind in ("completed", "failed") else "reason") or message
-        if kind == "completed":
-            stage = None if stage is None else stage
     token = token_of(kind, data)
-    return Fold(was.version + 1, position, event["time"], kind, token, status, done, total, message, counts,
-                stage)  # fmt: skip
+    return Fold(
+        was.version + 1, position, event["time"], kind, token, status, done, total, message, counts, stage
+    )

@@ -160,8 +160,11 @@ class Model:
         self._numbers = {number: run for number, run in self._numbers.items() if run in self.runs}
         self.acks = [ack for ack in self.acks if ack.token in self.found]
         self._acks_checked = len(self.acks)
-        self.sums = [(run_id, total) for run_id, total in self.sums
-                     if run_id in self.runs and self.runs[run_id][-1].type in TERMINAL]  # fmt: skip
+        self.sums = [
+            (run_id, total)
+            for run_id, total in self.sums
+            if run_id in self.runs and self.runs[run_id][-1].type in TERMINAL
+        ]
         self.position = position
         self.cut_away += gone
         return gone

@@ -60,10 +60,12 @@ class Server:
         command = [*PROGRAM, "serve", "--db", str(self.db), "--port", str(self.port)]
         with self._errors.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
-                *([sys.executable, "-c", _HUMBLE] if humble else []), *command,
-                stdout=asyncio.subprocess.PIPE, stderr=errors,
+                *([sys.executable, "-c", _HUMBLE] if humble else []),
+                *command,
+                stdout=asyncio.subprocess.PIPE,
+                stderr=errors,
                 env={**os.environ, **self.environment},
-            )  # fmt: skip
+            )
         self.starts += 1
         assert self._process.stdout is not None
         async with asyncio.timeout(START_SECONDS):

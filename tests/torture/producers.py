@@ -23,7 +23,6 @@ from progress_ledger.ledger import (
     Resumed,
     Rewound,
     RunNotFound,
-    RunSpec,
     StageChanged,
     Ticked,
     Unavailable,
@@ -125,7 +124,7 @@ class RemoteProducer:
         self._model.ack(token, run_id, None, 1)
         while not story.over:
             events = [story.next()]
-            while not story.over and self._dice.random() < 0.3:
+            while self._dice.random() < 0.3 and not story.over:
                 events.append(story.next())
             for token, _ in events:
                 self._model.say(token, run_id)
@@ -133,9 +132,7 @@ class RemoteProducer:
             await asyncio.sleep(self._dice.uniform(0, self._pause))
         self._model.living.discard(run_id)
 
-    async def _send(
-        self, client: httpx.AsyncClient, run_id: str, events: list[tuple[str, Payload]]
-    ) -> None:
+    async def _send(self, client: httpx.AsyncClient, run_id: str, events: list[tuple[str, Payload]]) -> None:
         if self.way == "remote":
             receipts = await self._send_by_ledger(run_id, events)
         else:
@@ -146,9 +143,7 @@ class RemoteProducer:
         for (token, _), (position, version) in zip(events, receipts, strict=True):
             self._model.ack(token, run_id, position, version)
 
-    async def _send_by_ledger(
-        self, run_id: str, events: list[tuple[str, Payload]]
-    ) -> list[tuple[int, int]]:
+    async def _send_by_ledger(self, run_id: str, events: list[tuple[str, Payload]]) -> list[tuple[int, int]]:
         drafts = [draft_event(event, event_id=token) for token, event in events]
         while True:
             await self._wait()
@@ -226,9 +221,17 @@ class LocalProducer:
         self._killed = False
         name = f"{self.name}.{self.starts}"
         self._process = await asyncio.create_subprocess_exec(
-            sys.executable, "-m", "tests.torture.producer_process", str(self._place), name, self.kind,
-            str(seed), str(self._pause), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.PIPE,
-        )  # fmt: skip
+            sys.executable,
+            "-m",
+            "tests.torture.producer_process",
+            str(self._place),
+            name,
+            self.kind,
+            str(seed),
+            str(self._pause),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.PIPE,
+        )
         self._listener = asyncio.create_task(self._listen(self._process))
 
     @property
@@ -279,5 +282,3 @@ class LocalProducer:
         elif run_id and run_id not in self._runs and "sum" not in told and not self._killed:
             self._runs.add(run_id)
             self._model.living.add(run_id)
-
-

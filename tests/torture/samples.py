@@ -20,9 +20,7 @@ class Samples:
         self._by_process: dict[int, list[_Sample]] = {}
 
     def take(self, pid: int, descriptors: int, threads: int, memory: int) -> None:
-        self._by_process.setdefault(pid, []).append(
-            _Sample(time.monotonic(), descriptors, threads, memory)
-        )
+        self._by_process.setdefault(pid, []).append(_Sample(time.monotonic(), descriptors, threads, memory))
 
     def slopes(self) -> dict[str, float]:
         """Growth an hour over the second half of the longest life, when that is long enough to say."""

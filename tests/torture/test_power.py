@@ -27,7 +27,9 @@ async def record(db: Path, dice: random.Random) -> Recorder:
                 receipt = (await ledger.create(RunSpec(kind="k"), run_id=run_id)).receipt
             else:
                 last = [Completed()] if number % 12 == 11 else []
-                ticks = [Ticked(advance=1, message="x" * dice.randrange(900)) for _ in range(dice.choice((1, 9)))]
+                ticks = [
+                    Ticked(advance=1, message="x" * dice.randrange(900)) for _ in range(dice.choice((1, 9)))
+                ]
                 receipt = (await ledger.append(run_id, [*ticks, *last])).receipts[-1]
             acknowledged = receipt.position
             recorder.take(acknowledged)
@@ -69,9 +71,11 @@ async def test_sqlite_is_told_to_sync_each_commit_when_receipts_are_to_survive_t
     tmp_path: Path, durability: str, expected: int
 ) -> None:
     async with SQLiteLog.open(tmp_path / "p.db", durability=durability, now=1.0) as log:  # type: ignore[arg-type]  # one of two words
-        assert await log.on_writer(
-            lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0]
-        ) == expected
-        assert await log.on_writer(
-            lambda connection: connection.execute("PRAGMA journal_mode").fetchone()[0]
-        ) == "wal"
+        assert (
+            await log.on_writer(lambda connection: connection.execute("PRAGMA synchronous").fetchone()[0])
+            == expected
+        )
+        assert (
+            await log.on_writer(lambda connection: connection.execute("PRAGMA journal_mode").fetchone()[0])
+            == "wal"
+        )

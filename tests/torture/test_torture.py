@@ -9,7 +9,11 @@ import pytest
 from .session import torture
 
 # Two threads and their sockets end with this process, not with the test.
-pytestmark = [pytest.mark.anyio, pytest.mark.timeout(240), pytest.mark.filterwarnings("ignore::ResourceWarning")]
+pytestmark = [
+    pytest.mark.anyio,
+    pytest.mark.timeout(240),
+    pytest.mark.filterwarnings("ignore::ResourceWarning"),
+]
 
 
 @pytest.mark.parametrize(

@@ -141,9 +141,11 @@ class HttpxWire:
         async with httpx_sse.aconnect_sse(client, "GET", url, headers=headers) as source:
             if _over(self.reader, source.response):
                 return
+            last = ""
             async for each in source.aiter_sse():
-                # The library repeats the last id on frames that carry none, and it is the cursor all the same.
-                self.reader.frame(each.event, each.data, each.id or None)
+                # The library repeats the last id on frames that carry none.
+                self.reader.frame(each.event, each.data, each.id if each.id != last else None)
+                last = each.id
 
 
 class SseclientWire:
@@ -157,11 +159,17 @@ class SseclientWire:
         self._stop = threading.Event()
 
     async def run(self) -> None:
-        thread = threading.Thread(target=self._run, name=self.reader.name, daemon=True)
-        thread.start()
+        loop = asyncio.get_running_loop()
+        over = asyncio.Event()
+
+        def work() -> None:
+            self._run()
+            if not loop.is_closed():
+                loop.call_soon_threadsafe(over.set)
+
+        threading.Thread(target=work, name=self.reader.name, daemon=True).start()
         try:
-            while thread.is_alive():
-                await asyncio.sleep(0.1)
+            await over.wait()
         finally:
             self._stop.set()
 

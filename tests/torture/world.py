@@ -210,7 +210,7 @@ class World:
                 lack = reader.lacks(targets)
                 if lack is not None:
                     lacking.append(reader)
-                    why = f"{reader.name} ({reader.path}, every={reader.every}) was not told {lack}; {reader.tally}"
+                    why = f"{reader.name} ({reader.path}) was not told {lack}; {reader.tally}"
             waiting = lacking
             await asyncio.sleep(0.03)
         self.slowest_reader = max(self.slowest_reader, loop.time() - began)
@@ -270,9 +270,15 @@ class World:
             raise Broken(f"the server ended with status {status}")
         self.model.read(self.db)
         verified = await asyncio.create_subprocess_exec(
-            sys.executable, "-c", "import sys; from progress_ledger.api.cli import main; sys.exit(main())",
-            "verify", "--db", str(self.db), stdout=asyncio.subprocess.PIPE, stderr=asyncio.subprocess.STDOUT,
-        )  # fmt: skip
+            sys.executable,
+            "-c",
+            "import sys; from progress_ledger.api.cli import main; sys.exit(main())",
+            "verify",
+            "--db",
+            str(self.db),
+            stdout=asyncio.subprocess.PIPE,
+            stderr=asyncio.subprocess.STDOUT,
+        )
         output, _ = await verified.communicate()
         if verified.returncode != 0:
             raise Broken(f"verify: {output.decode()[-500:]}")
@@ -298,7 +304,9 @@ async def refolded(db: Path) -> int:
         other.execute("DELETE FROM document")
         other.execute("DELETE FROM checkpoint")
         other.commit()
-        run_ids = [row[0] for row in file.execute("SELECT run_id FROM run_entry ORDER BY number DESC LIMIT 2000")]
+        run_ids = [
+            row[0] for row in file.execute("SELECT run_id FROM run_entry ORDER BY number DESC LIMIT 2000")
+        ]
     shown = []
     for path in (db, copy):
         async with Ledger.open(path, sweep=False) as ledger, Projector.open(ledger) as projector:
