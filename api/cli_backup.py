@@ -14,13 +14,13 @@ from progress_ledger.ledger.backup import backup, restore
 from progress_ledger.ledger.note import parse_checkpoint
 
 from .cli_file import add_db, db_of, read_text
-from .cli_source import Usage, place_of
+from .cli_source import Commands, Usage, place_of
 from .terminal import for_people, write_json
 
 __all__ = ("add_parser",)
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser(
         "backup", help="copy a ledger in use, or restore a copy", description=__doc__

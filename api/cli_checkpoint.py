@@ -14,14 +14,14 @@ from progress_ledger.ledger.note import new_signer
 from progress_ledger.ledger.tree import Tree
 
 from .cli_file import add_db, db_of, open_file, read_signer, read_text
-from .cli_source import Usage
+from .cli_source import Commands, Usage
 from .loop import run_loop
 from .terminal import write_json
 
 __all__ = ("add_parser",)
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser("checkpoint", help="sign the head of the log", description=__doc__)
     add_db(parser)

@@ -16,14 +16,14 @@ from progress_ledger.ledger.export import Format, export_events, export_proven, 
 from progress_ledger.ledger.sqlite_export import Selection
 
 from .cli_file import add_db, db_of, moment, open_file, read_signer
-from .cli_source import Usage
+from .cli_source import Commands, Usage
 from .loop import run_loop
 from .terminal import write_json
 
 __all__ = ("add_parser",)
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser("export", help="hand out events, provable offline", description=__doc__)
     add_db(parser)

@@ -13,14 +13,14 @@ from progress_ledger.ledger.ledger import open_log
 from progress_ledger.ledger.sqlite import SQLiteLog
 
 from .cli_file import add_db, read_key, read_text
-from .cli_source import Usage, place_of
+from .cli_source import Commands, Usage, place_of
 from .loop import run_loop
 from .terminal import for_people, plain, write_json
 
 __all__ = ("add_parser",)
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser("import", help="take an exported bundle in", description=__doc__)
     add_db(parser)

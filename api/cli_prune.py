@@ -15,13 +15,14 @@ from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.prune import PruneReport, Retention, prune
 
 from .cli_file import add_db, age, db_of, read_signer
+from .cli_source import Commands
 from .loop import run_loop
 from .terminal import for_people, write_json
 
 __all__ = ("add_parser", "add_retention", "retention_of")
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser("prune", help="archive and remove finished runs", description=__doc__)
     add_db(parser)
@@ -37,7 +38,7 @@ def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") 
     parser.set_defaults(run=_run)
 
 
-def add_retention(parser: "argparse._ActionsContainer") -> None:
+def add_retention(parser: argparse.ArgumentParser) -> None:
     """``--keep-failed``, ``--archive`` and ``--no-archive``."""
     parser.add_argument("--keep-failed", action="store_true", help="keep the runs that failed")
     where = parser.add_mutually_exclusive_group()

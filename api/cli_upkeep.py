@@ -23,7 +23,7 @@ __all__ = ("add_upkeep", "keep_pruned", "upkeep_of")
 
 _logger = logging.getLogger("progress_ledger.api")
 
-PRUNE_EVERY = 3600.0
+_PRUNE_EVERY = 3600.0
 """Seconds between two looks at what may be pruned."""
 
 
@@ -46,7 +46,7 @@ def add_upkeep(parser: argparse.ArgumentParser) -> None:
     keeping.add_argument(
         "--prune-older-than", type=age, metavar="AGE", help="archive and remove runs that ended so long ago"
     )
-    add_retention(keeping)
+    add_retention(parser)
 
 
 def upkeep_of(arguments: argparse.Namespace) -> list[Callable[[Ledger], Coroutine[Any, Any, None]]]:
@@ -70,7 +70,7 @@ def upkeep_of(arguments: argparse.Namespace) -> list[Callable[[Ledger], Coroutin
 
 
 async def keep_pruned(
-    ledger: Ledger, *, retention: Retention, signer: Signer | None = None, every: float = PRUNE_EVERY
+    ledger: Ledger, *, retention: Retention, signer: Signer | None = None, every: float = _PRUNE_EVERY
 ) -> None:
     """Prune now and every so many seconds, until cancelled. What goes wrong is logged and tried again."""
     while True:

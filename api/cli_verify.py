@@ -20,7 +20,7 @@ from progress_ledger.ledger.verify import Finding
 from progress_ledger.projections.audit import check_states
 
 from .cli_file import read_key, read_text
-from .cli_source import Usage, add_options, place_of
+from .cli_source import Commands, Usage, add_options, place_of
 from .cli_verify_url import verify_url
 from .client import SocketTransport
 from .loop import run_loop
@@ -31,7 +31,7 @@ __all__ = ("add_parser", "verify_path")
 _SQLITE = b"SQLite format 3\x00"
 
 
-def add_parser(commands: "argparse._SubParsersAction[argparse.ArgumentParser]") -> None:
+def add_parser(commands: Commands) -> None:
     """Add the command."""
     parser = commands.add_parser("verify", help="check that a history is what it was", description=__doc__)
     add_options(parser)

@@ -5,7 +5,7 @@ Both read the bundle from its first line to its last in constant memory. What do
 
 import base64
 import gzip
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Generator, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import IO, cast
@@ -37,7 +37,7 @@ class BundleReport(msgspec.Struct, kw_only=True):
 
 
 @contextmanager
-def open_bundle(path: Path) -> Iterator[tuple[Manifest, Iterator[bytes]]]:
+def open_bundle(path: Path) -> Generator[tuple[Manifest, Iterator[bytes]]]:
     """The manifest of an events file and its lines; packed or not. Raises BundleDamaged or Unavailable."""
     events = Path(str(path).removesuffix(".manifest.json"))
     manifest = events.with_name(events.name + ".manifest.json")
@@ -140,9 +140,7 @@ def _against(
             )
             findings.append(Finding(kind="rolled_back", message=message))
         elif one.size not in reader.roots:
-            message = (
-                f"The bundle does not pass size {one.size}, where your checkpoint is; ask for another."
-            )
+            message = f"The bundle does not pass size {one.size}, where your checkpoint is; ask for another."
             findings.append(Finding(kind="not_comparable", message=message))
         elif reader.roots[one.size] != one.root:
             message = f"The first {one.size} events are not those of the checkpoint that you hold."

@@ -8,7 +8,7 @@ one into this. :func:`restore` gives the old epoch back only when it is proven t
 import os
 import secrets
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 
@@ -97,7 +97,7 @@ def restore(
 
 
 @contextmanager
-def _copied(source: Path, part: Path) -> Iterator[sqlite3.Connection]:
+def _copied(source: Path, part: Path) -> Generator[sqlite3.Connection]:
     with (
         friendly(part),
         closing(connect_reader(source, busy_timeout=5)) as origin,

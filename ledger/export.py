@@ -2,7 +2,7 @@
 
 import gzip
 import os
-from collections.abc import Iterator
+from collections.abc import Generator
 from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import BinaryIO, Literal, TypeAlias, cast
@@ -30,7 +30,7 @@ def manifest_path(events: Path) -> Path:
 
 
 @contextmanager
-def write_whole(path: Path, *, packed: bool = False) -> Iterator[BinaryIO]:
+def write_whole(path: Path, *, packed: bool = False) -> Generator[BinaryIO]:
     """A file that appears under its name only when it was written to its end and is on the disk."""
     part = path.with_name(path.name + ".part")
     try:

@@ -4,6 +4,7 @@ What is proven is the stored form (:mod:`.bundle`); these carry the same facts i
 """
 
 import csv
+import importlib
 import io
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, BinaryIO
@@ -92,22 +93,21 @@ def write_parquet(pages: Iterable[_Rows], out: BinaryIO) -> int:
     Raises ParquetExtraMissing.
     """
     try:
-        import pyarrow
-        import pyarrow.parquet
+        arrow: Any = importlib.import_module("pyarrow")
+        parquet: Any = importlib.import_module("pyarrow.parquet")
     except ImportError:
         raise ParquetExtraMissing from None
-    integer, text = pyarrow.int64(), pyarrow.string()
-    kinds = {"position": integer, "version": integer}
-    schema: Any = pyarrow.schema([(name, kinds.get(name, text)) for name in COLUMNS])
+    numbers = ("position", "version")
+    schema = arrow.schema([(name, arrow.int64() if name in numbers else arrow.string()) for name in COLUMNS])
     count = 0
-    with pyarrow.parquet.ParquetWriter(out, schema) as writer:
+    with parquet.ParquetWriter(out, schema) as writer:
         for rows in _gathered(pages, 32_768):
             cells = [_cells(position, body) for position, body in rows]
             columns = [
-                pyarrow.array(column, type_)
+                arrow.array(column, type_)
                 for column, type_ in zip(zip(*cells, strict=True), schema.types, strict=True)
             ]
-            writer.write_table(pyarrow.Table.from_arrays(columns, schema=schema))
+            writer.write_table(arrow.Table.from_arrays(columns, schema=schema))
             count += len(cells)
     return count
 

@@ -18,11 +18,10 @@ from .bundle import BUNDLE_FORMAT, BundleProof, Manifest
 from .errors import Pruned, RunNotFound
 from .merkle import HASH_SIZE, TILE_WIDTH, ReadTile, range_root
 from .note import parse_checkpoint
-from .sqlite import _read_run as read_run_rows
-from .sqlite_file import connect_reader
+from .sqlite_file import connect_reader, queries
 from .sqlite_tree import checkpoints, load_edge, tile_reader
 
-__all__ = ("Selection", "export_bundle", "read_selection")
+__all__ = ("Selection", "export_bundle", "read_run_rows", "read_selection")
 
 _PAGE = 8 * TILE_WIDTH
 _MAX_SPLITS = 200
@@ -92,6 +91,21 @@ def _run_pages(connection: sqlite3.Connection, selection: Selection, end: int) -
         rows = [(position, body) for position, body in rows if position > selection.after]
         if rows:
             yield rows
+
+
+def read_run_rows(
+    connection: sqlite3.Connection, run_id: str, after: int, limit: int
+) -> list[tuple[int, bytes | None]]:
+    """A run's events with a version > ``after``, at most ``limit``: position and body, None once pruned."""
+    row = connection.execute("SELECT number, version, last FROM run WHERE run_id = ?", (run_id,)).fetchone()
+    if row is None or after >= row[1]:
+        return []
+    number, newest, last = row
+    through = min(after + limit, newest)
+    mark = connection.execute(queries()["mark_from"], (number, through)).fetchone()
+    version, position = mark or (newest, last)
+    place = {"version": version, "position": position, "after": after, "through": through}
+    return connection.execute(queries()["read_chain"], place).fetchall()
 
 
 def export_bundle(

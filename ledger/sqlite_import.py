@@ -15,7 +15,7 @@ from .codec import decode
 from .errors import RunExists
 from .events import RunSpec
 from .lifecycle import next_status
-from .sqlite import _read_run
+from .sqlite_export import read_run_rows
 from .sqlite_file import queries
 from .sqlite_plan import MARK_EVERY
 
@@ -30,7 +30,7 @@ def import_run(connection: sqlite3.Connection, run_id: str, bodies: Sequence[byt
     found = connection.execute("SELECT version, pruned FROM run WHERE run_id = ?", (run_id,)).fetchone()
     if found is not None:
         if found[1] is None and found[0] == len(bodies):
-            stored = _read_run(connection, run_id, 0, len(bodies))
+            stored = read_run_rows(connection, run_id, 0, len(bodies))
             if [body for _, body in stored] == list(bodies):
                 return False
         raise RunExists(run_id)
