@@ -25,8 +25,7 @@ _TO_CHECK = re.compile(r"\b(?:to|ir)-chk=(\d+)/(\d+)")
 _CLOCK = r"(\d+):(\d\d):(\d\d(?:\.\d+)?)"
 _DURATION = re.compile(rf"\bDuration: {_CLOCK}")
 _TIME = re.compile(rf"\btime={_CLOCK}")
-_SCALE = {"": 1, "k": 10**3, "K": 10**3, "M": 10**6, "G": 10**9, "T": 10**12}
-_SCALE |= {f"{name}i": 1024**power for power, name in enumerate("kMGT", start=1)} | {"Ki": 1024}
+_POWERS = {"": 0, "k": 1, "K": 1, "M": 2, "G": 3, "T": 4}
 
 
 class Reading(NamedTuple):
@@ -149,7 +148,8 @@ def _count(text: str, duration: int | None) -> Reading | None:
             continue
         unit = _UNIT.match(text, found.end())
         if unit is not None:
-            scale = _SCALE[unit[1] or ""]
+            name = unit[1] or ""
+            scale = (1024 if name.endswith("i") else 1000) ** _POWERS[name.removesuffix("i")]
             return Reading(round(done * scale), round(total * scale))
         if "." not in found[0]:
             return Reading(int(found[1]), int(found[2]))

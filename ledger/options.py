@@ -60,14 +60,7 @@ def make_spec(
         title=title,
         total=total,
         unit=unit,
-        stages=[
-            stage
-            if isinstance(stage, Stage)
-            else Stage(name=stage)
-            if isinstance(stage, str)
-            else Stage(**stage)
-            for stage in stages
-        ],
+        stages=[_stage(stage) for stage in stages],
         labels=dict(labels or {}),
         slot=slot,
         owner=owner_of(owner),
