@@ -7,7 +7,7 @@ import hashlib
 import hmac
 import os
 import secrets
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Generator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -122,7 +122,7 @@ class TokenFile:
         self._stamp, self._tokens = stamp, {token.id: token for token in kept}
 
     @contextmanager
-    def _changing(self) -> Iterator[None]:
+    def _changing(self) -> Generator[None, None, None]:
         # Written beside and renamed over, so that a reader sees the old file or the new one.
         self._look()
         yield

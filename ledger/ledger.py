@@ -2,7 +2,7 @@
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -42,7 +42,7 @@ async def open_log(
     busy_timeout: float = 5.0,
     read_only: bool = False,
     clock: Callable[[], float] = time.time,
-) -> AsyncIterator[EventLog]:
+) -> AsyncGenerator[EventLog, None]:
     """The engine for ``path``: a SQLite file, or for ``":memory:"`` one that is lost with the process."""
     if str(path) == ":memory:":
         memory = MemoryLog()
@@ -88,7 +88,7 @@ class Ledger(Reporting):
         owner: str | None = None,
         sweep: bool = True,
         clock: Callable[[], float] = time.time,
-    ) -> AsyncIterator["Ledger"]:
+    ) -> AsyncGenerator["Ledger", None]:
         """The ledger in ``path``, created when there is none.
 
         With ``durability="power"`` a receipt means that the event survives the loss of power; with

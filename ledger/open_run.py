@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Generator, Mapping, Sequence
 from contextlib import AbstractContextManager, contextmanager
 from types import TracebackType
 from typing import Any
@@ -383,5 +383,5 @@ def _join(target: Target, run_id: str, kind: str) -> OpenRun:
 
 
 @contextmanager
-def _unchanged(run: OpenRun) -> Iterator[OpenRun]:
+def _unchanged(run: OpenRun) -> Generator[OpenRun, None, None]:
     yield run

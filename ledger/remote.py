@@ -6,7 +6,7 @@ is appended twice; a server that restarts in the middle of a run is waited for, 
 
 import os
 import time
-from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
@@ -90,7 +90,7 @@ class RemoteLedger(Reporting):
         timeout: float = 10.0,
         clock: Callable[[], float] = time.time,
         transport: httpx.AsyncBaseTransport | None = None,
-    ) -> AsyncIterator["RemoteLedger"]:
+    ) -> AsyncGenerator["RemoteLedger", None]:
         """The ledger served at ``url``, which need not be up yet.
 
         ``token`` opens it, else the one in ``PROGRESS_LEDGER_TOKEN``. ``timeout`` is in seconds, for one

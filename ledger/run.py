@@ -1,7 +1,7 @@
 """A job as a run, from an event loop: ``async with ledger.run(…) as run``."""
 
 import asyncio
-from collections.abc import AsyncIterator, Callable, Generator, Mapping
+from collections.abc import AsyncGenerator, Callable, Generator, Mapping
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from types import TracebackType
 from typing import Any
@@ -269,7 +269,7 @@ async def run(
     interval: float = 0.25,
     patience: float = 5.0,
     **spec: Any,
-) -> AsyncIterator[Run]:
+) -> AsyncGenerator[Run, None]:
     """What :meth:`.Ledger.run` does, on any sink."""
     options = RunOptions(
         attach=attach,

@@ -10,7 +10,7 @@ Where it departs from the usual use of aiosqlite, on purpose:
 """
 
 import sqlite3
-from collections.abc import AsyncIterator, Awaitable, Callable, Iterable, Sequence
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -75,7 +75,7 @@ class SQLiteLog:
         busy_timeout: float = 5.0,
         read_only: bool = False,
         now: float,
-    ) -> AsyncIterator["SQLiteLog"]:
+    ) -> AsyncGenerator["SQLiteLog", None]:
         """The log in ``path``, created when there is none (unless ``read_only``).
 
         ``busy_timeout`` is how many seconds to wait for another process's transaction.

@@ -10,7 +10,7 @@ import secrets
 import sqlite3
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from functools import cache
 from pathlib import Path
@@ -136,7 +136,7 @@ def connect_reader(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
 
 
 @contextmanager
-def _locked_file(path: Path, timeout: float) -> Iterator["WriteLock"]:
+def _locked_file(path: Path, timeout: float) -> Generator["WriteLock", None, None]:
     lock = WriteLock(path, timeout=timeout)
     try:
         with lock.held():
@@ -202,7 +202,7 @@ def _statements(script: str) -> Iterator[str]:
 
 
 @contextmanager
-def transaction(connection: sqlite3.Connection) -> Iterator[None]:
+def transaction(connection: sqlite3.Connection) -> Generator[None, None, None]:
     """``BEGIN IMMEDIATE`` … ``COMMIT``; rolled back on any error, KeyboardInterrupt included."""
     connection.execute("BEGIN IMMEDIATE")
     try:
@@ -215,7 +215,7 @@ def transaction(connection: sqlite3.Connection) -> Iterator[None]:
 
 
 @contextmanager
-def friendly(path: Path) -> Iterator[None]:
+def friendly(path: Path) -> Generator[None, None, None]:
     """Turn what SQLite says into the ledger's own errors."""
     try:
         yield
@@ -294,7 +294,7 @@ class WriteLock:
         self._file: IO[bytes] | None = None
 
     @contextmanager
-    def held(self) -> Iterator[None]:
+    def held(self) -> Generator[None, None, None]:
         """Hold it for the body. Raises Locked when another process does not let go within the timeout."""
         if sys.platform == "win32":
             # There is no flock; one process at a time should write a file there.

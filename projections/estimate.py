@@ -300,7 +300,7 @@ def _plain(
 
 
 def _drift_alone(course: Course, done: float, active: float) -> float:
-    # The same for a run in one stage, which nearly every run is, and which every frame of it asks for: without
+    # The same for a run in one stage, as nearly every run is, and asked for by each of its frames: without
     # the way over the plan, and with the logarithm of a product for the sum of logarithms.
     reached, at = course.done, course.at
     product = 1.0

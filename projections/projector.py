@@ -6,7 +6,7 @@ from the log. Active runs are in memory; ended ones are kept beside the log and 
 
 import asyncio
 import logging
-from collections.abc import AsyncIterator, Callable, Iterable, Iterator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
 from typing import NamedTuple
 
@@ -65,7 +65,7 @@ class Projector:
 
     @classmethod
     @asynccontextmanager
-    async def open(cls, ledger: Ledger) -> AsyncIterator["Projector"]:
+    async def open(cls, ledger: Ledger) -> AsyncGenerator["Projector", None]:
         """A projector that is caught up, and stays so until left; what it folded is then kept.
 
         On a ledger that cannot be written nothing is kept, and all else works.
@@ -279,7 +279,7 @@ class Projector:
             await self._fold_up_to(head)
 
     @contextmanager
-    def _folding(self) -> Iterator[None]:
+    def _folding(self) -> Generator[None, None, None]:
         try:
             yield
         except LedgerError:
