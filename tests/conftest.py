@@ -21,7 +21,8 @@ DEBIAN_PACKAGES = {
     "chromium": "chromium",
     "chromedriver": "chromium-driver",
     "tmux": "tmux",
-    "nginx": "nginx",
+    "nginx": "nginx-light",
+    "node": "nodejs",
 }
 
 
