@@ -44,6 +44,11 @@ class Line:
         return untouched and cycle.chunked_encoding is True and not cycle.response_complete
 
     @property
+    def closed(self) -> bool:
+        """Whether the reader is gone. True of any line, proven or not."""
+        return self._cycle.disconnected or self._closing()
+
+    @property
     def ready(self) -> bool:
         """Whether the transport takes more: the reader is there and keeps up."""
         return not (self._flow.write_paused or self._closing())

@@ -312,7 +312,9 @@ class Fanout:
         now = self._time()
         for topic in self._topics:
             for reader in topic.readers:
-                if reader.due <= now or reader.check <= now:
+                if reader.wire is not None and reader.wire.closed:
+                    reader.leave()
+                elif reader.due <= now or reader.check <= now:
                     reader.wake()
 
     def _time(self) -> float:

@@ -132,7 +132,7 @@ class _Following:
         await self._begin()
         reader = self.reader
         reader.line = self.outlet.line
-        while not self.ended and not reader.gone and valid():
+        while not self.ended and not self._gone() and valid():
             if await self._news():
                 continue
             if self.fanout.draining:
@@ -147,6 +147,12 @@ class _Following:
                 continue
             reader.check = now + self.request.check_seconds
             await reader.wait()
+
+    def _gone(self) -> bool:
+        wire = self.reader.wire
+        if wire is not None and wire.closed:
+            self.reader.gone = True
+        return self.reader.gone
 
     # ── the beginning ───────────────────────────────────────────────────────────────────────────────────
 
@@ -169,16 +175,18 @@ class _Following:
                 return False
             missed = replay.since(decision.position)
         # No await from here to the hello, so that the tail does not move on.
-        later = tail.since(place) or ()
-        if sum(entry.counts for entry in (*missed, *later)) > self.request.replay_limit:
-            return False
-        hello = _hello(self.fanout, decision)
-        if self.request.every is not None:
-            await self._write_all(hello, self._conflated((*missed, *later)))
-            return True
+        most = self.request.replay_limit
+        if self.request.every is not None or len(missed) + tail.end - place > most:
+            everything = (*missed, *(tail.since(place) or ()))
+            if sum(entry.counts for entry in everything) > most:
+                return False
+            if self.request.every is not None:
+                frames = self._conflated(everything)
+                await self._write_all(_hello(self.fanout, decision), frames)
+                return True
         self.reader.place = place
         self.ended = self.reader.alone and bool(missed) and missed[-1].final
-        await self._write_all(hello, [entry.frame for entry in missed])
+        await self._write_all(_hello(self.fanout, decision), [entry.frame for entry in missed])
         return True
 
     async def _replay(self, position: int) -> Replay | None:
@@ -314,7 +322,11 @@ class _Following:
             return False
         reader.place = piece.after
         self.ended = reader.alone and piece.after == tail.end and tail.final
-        await self._write(piece.data)
+        if reader.line is not None and reader.line.ready:
+            reader.line.write(piece.chunk)
+            reader.due = self._time() + self.fanout.keep_alive
+        else:
+            await self._write(piece.data)
         return True
 
     async def _write(self, chunk: bytes) -> None:

@@ -12,14 +12,15 @@ class Reader:
 
     ``place`` is where it is in its topic's tail and ``alone`` whether its stream ends with a run. ``due`` is
     the loop's time at which it owes a sign of life, ``check`` that at which it is looked at in any case.
-    While it is ``waiting`` it has sent all there was, and whoever has news may write them to its ``line`` and
-    move its place.
+    ``wire`` tells that the other side is gone, where the server lends one. While it is ``waiting`` it has
+    sent all there was, and whoever has news may write them to its ``line`` and move its place.
     """
 
-    __slots__ = ("_waiter", "alone", "check", "due", "gone", "line", "place", "waiting")
+    __slots__ = ("_waiter", "alone", "check", "due", "gone", "line", "place", "waiting", "wire")
 
-    def __init__(self, *, alone: bool) -> None:
+    def __init__(self, *, alone: bool, wire: Line | None = None) -> None:
         self.alone = alone
+        self.wire = wire
         self.place = 0
         self.line: Line | None = None
         self.due = 0.0

@@ -4,6 +4,7 @@ Not through a StreamingResponse, on purpose: that costs a task group and twice t
 """
 
 from collections.abc import Awaitable, Callable
+from functools import partial
 
 import anyio
 from msgspec import Struct
@@ -160,17 +161,17 @@ class Streams:
         def valid() -> bool:
             return tokens is None or tokens.still(access)
 
-        reader = Reader(alone=request.run_id is not None)
+        reader = Reader(alone=request.run_id is not None, wire=line_of(body.scope))
+        following = partial(follow, request, self._fanout, log, reader, body, valid=valid)
         refused: Unavailable | Pruned | None = None
         self._open += 1
         try:
-            async with anyio.create_task_group() as tasks:
-                tasks.start_soon(body.watch, reader)
-                try:
-                    await follow(request, self._fanout, log, reader, body, valid=valid)
-                except (Unavailable, Pruned) as error:
-                    refused = error
-                tasks.cancel_scope.cancel()
+            if reader.wire is not None:
+                await following()
+            else:
+                refused = await _watched(following, body, reader)
+        except (Unavailable, Pruned) as error:
+            refused = error
         finally:
             self._open -= 1
         if refused is not None and not body.begun:
@@ -178,6 +179,22 @@ class Streams:
         # Cut short in the middle by trouble with the log, too: the reader comes back with its cursor.
         if not reader.gone:
             await body.end()
+
+
+async def _watched(
+    following: Callable[[], Awaitable[None]], body: "_Body", reader: Reader
+) -> Unavailable | Pruned | None:
+    # Most servers tell only a task that asks for it that the other side is gone. What is raised is handed
+    # back, as a task group would wrap it.
+    refused: Unavailable | Pruned | None = None
+    async with anyio.create_task_group() as tasks:
+        tasks.start_soon(body.watch, reader)
+        try:
+            await following()
+        except (Unavailable, Pruned) as error:
+            refused = error
+        tasks.cancel_scope.cancel()
+    return refused
 
 
 def _busy(reason: str) -> bytes:

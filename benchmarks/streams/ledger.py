@@ -31,8 +31,8 @@ async def main(path: str, replay_limit: int) -> None:
         )
         listener = bind("127.0.0.1", 0)
         port = listener.getsockname()[1]
-        serving = asyncio.create_task(serve_app(app, listener, drain=drain, listening=lambda: say(port)))
         await ledger.create(RunSpec(kind="bench", total=10_000_000), run_id=RUN)
+        serving = asyncio.create_task(serve_app(app, listener, drain=drain, listening=lambda: say(port)))
         done = 0
 
         async def publish(count: int) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import re
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Literal
@@ -151,3 +152,32 @@ async def test_what_is_no_stream_is_lent_no_line() -> None:
     ):
         await Direct(app)(scope, nothing, nothing)  # type: ignore[arg-type]
     assert seen == [None] * 4
+
+
+async def test_a_reader_that_goes_away_in_silence_is_let_go(tmp_path: Path) -> None:
+    async with hub(tmp_path / "a.db") as made, _served(made.app) as port:
+        await made.begin("r")
+        async with await anyio.connect_tcp("127.0.0.1", port) as socket:
+            await socket.send(b"GET /v1/runs/r/stream HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n")
+            with anyio.fail_after(BOUND):
+                while b"event: snapshot" not in await socket.receive():
+                    pass
+            assert await _streams(port) == 1
+        with anyio.fail_after(BOUND):
+            while await _streams(port):  # noqa: ASYNC110 - the server tells nobody
+                await anyio.sleep(0.01)
+
+
+async def _streams(port: int) -> int:
+    async with await anyio.connect_tcp("127.0.0.1", port) as socket:
+        await socket.send(b"GET /metrics HTTP/1.1\r\nHost: 127.0.0.1\r\nConnection: close\r\n\r\n")
+        received = b""
+        with anyio.fail_after(BOUND):
+            try:
+                while True:
+                    received += await socket.receive()
+            except anyio.EndOfStream:
+                pass
+    found = re.search(rb"^progress_ledger_streams(?:_open)? ([0-9.]+)$", received, re.MULTILINE)
+    assert found is not None, received
+    return int(float(found[1]))
