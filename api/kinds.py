@@ -14,8 +14,8 @@ from progress_ledger.projections.curve import Said
 from progress_ledger.projections.estimate import Estimate
 from progress_ledger.projections.history import AUDITED, KindHistory, RunSummary
 from progress_ledger.projections.outlook import remaining
-from progress_ledger.projections.run import RunState, active_seconds
 from progress_ledger.projections.snapshot import Snapshot
+from progress_ledger.projections.state import RunState, active_seconds
 from progress_ledger.projections.view import view
 
 from .access import access_of

@@ -29,7 +29,7 @@ from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Recorded
 from progress_ledger.projections.projector import Projector
-from progress_ledger.projections.run import RunState
+from progress_ledger.projections.state import RunState
 
 TABLE = "CREATE TABLE event (position INTEGER PRIMARY KEY, run INTEGER, previous INTEGER, body TEXT) STRICT"
 INSERT = "INSERT INTO event (position, run, previous, body) VALUES (?, ?, ?, ?)"

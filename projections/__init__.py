@@ -2,8 +2,9 @@
 
 from .projection import Follower
 from .projector import Projector, ProjectorStatistics
-from .run import RunState, StageState, active_seconds, apply, percent_of
+from .run import apply
 from .snapshot import Change, Snapshot, StageView
+from .state import RunState, StageState, active_seconds, percent_of
 from .view import change, is_stalled, view
 
 __all__ = (

@@ -10,7 +10,7 @@ from progress_ledger.ledger.sqlite import SQLiteLog
 from progress_ledger.ledger.verify import Finding
 
 from .histories import Histories
-from .run import RunState
+from .state import RunState
 from .states import States
 from .store import SPACE, StateStore
 

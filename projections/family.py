@@ -6,8 +6,8 @@ from progress_ledger.ledger.events import ACTIVE
 from progress_ledger.ledger.times import format_time
 
 from .estimate import longest
-from .run import RunState
 from .snapshot import Snapshot
+from .state import RunState
 from .view import view
 
 __all__ = ("Family", "with_children")

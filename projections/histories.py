@@ -8,7 +8,7 @@ from progress_ledger.ledger.events import Event, RunSpec
 from progress_ledger.ledger.log import Document, EventLog
 
 from .history import KindHistory, Prior, RunSummary, summarize
-from .run import RunState
+from .state import RunState
 
 __all__ = ("MAX_KINDS", "SPACE", "Histories")
 

@@ -9,7 +9,8 @@ from progress_ledger.ledger.events import Event
 from progress_ledger.ledger.log import EventLog, RunHead
 
 from .history import Prior
-from .run import RunState, apply
+from .run import apply
+from .state import RunState
 from .store import MARK_EVERY, StateStore
 
 __all__ = ("Page", "Past", "Point", "bare_state")

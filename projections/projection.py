@@ -4,7 +4,7 @@ from typing import Protocol
 
 from progress_ledger.ledger.log import Recorded
 
-from .run import RunState
+from .state import RunState
 
 __all__ = ("Follower",)
 

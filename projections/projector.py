@@ -22,9 +22,9 @@ from .histories import Histories
 from .history import Prior
 from .past import Page, Past, Point, bare_state
 from .projection import Follower
-from .run import RunState
 from .saver import Saver
 from .snapshot import Snapshot
+from .state import RunState
 from .states import Ends, States
 from .store import StateStore
 from .view import is_stalled, view

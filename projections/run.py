@@ -26,18 +26,9 @@ from progress_ledger.ledger.times import seconds_between
 
 from .history import Prior
 from .outlook import end_silence, foretell, weigh
-from .state import RunState, StageState, active_seconds, percent_of, share_of
+from .state import RunState, StageState, active_seconds, share_of
 
-__all__ = (
-    "MAX_COUNTERS",
-    "MAX_STAGES",
-    "RunState",
-    "StageState",
-    "active_seconds",
-    "apply",
-    "follow",
-    "percent_of",
-)
+__all__ = ("MAX_COUNTERS", "MAX_STAGES", "apply", "follow")
 
 MAX_COUNTERS = 1_000
 """Different names a run's ``counts`` may have; later ones are not counted."""

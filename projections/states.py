@@ -17,7 +17,8 @@ from progress_ledger.ledger.log import Document, Recorded
 from .family import Family
 from .histories import Histories
 from .history import RunSummary
-from .run import RunState, apply, follow
+from .run import apply, follow
+from .state import RunState
 from .store import MARK_EVERY, mark_of
 
 __all__ = ("ENDED_KEPT", "Ends", "States")

@@ -6,7 +6,7 @@ import msgspec
 
 from progress_ledger.ledger.log import Document, EventLog
 
-from .run import RunState
+from .state import RunState
 
 __all__ = ("MARKS", "MARK_EVERY", "SPACE", "StateStore", "mark_of")
 

@@ -17,7 +17,8 @@ from progress_ledger.ledger.events import (
 )
 from progress_ledger.ledger.times import format_time
 from progress_ledger.projections.histories import Histories
-from progress_ledger.projections.run import RunState, apply
+from progress_ledger.projections.run import apply
+from progress_ledger.projections.state import RunState
 
 BEGIN = 1_800_000_000.0
 

@@ -25,7 +25,7 @@ from progress_ledger.ledger.events import (
 )
 from progress_ledger.projections.estimate import Plan, estimate, longest, overall
 from progress_ledger.projections.outlook import remaining
-from progress_ledger.projections.run import RunState, active_seconds
+from progress_ledger.projections.state import RunState, active_seconds
 from progress_ledger.projections.view import view
 
 from .courses import Fold

@@ -102,12 +102,13 @@ async def test_a_state_of_the_past_is_the_callers_own(long_run: tuple[Ledger, Pr
 
 async def test_who_never_was_or_had_not_begun_is_not_found(long_run: tuple[Ledger, Projector]) -> None:
     _, projector = long_run
-    for run_id, point in (
+    missing: list[tuple[str, dict[str, Any]]] = [
         ("nobody", {}),
         ("r", {"version": 0}),
         ("r", {"position": 0}),
         ("r", {"time": "2001-01-01T00:00:00Z"}),
-    ):
+    ]
+    for run_id, point in missing:
         with pytest.raises(RunNotFound):
             await projector.state_at(run_id, **point)
 

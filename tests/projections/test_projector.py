@@ -706,7 +706,8 @@ async def test_a_run_is_shown_as_it_was_at_a_version_a_position_and_a_time(tmp_p
         assert (await projector.snapshot_at("r", time="2026-11-18T12:07:05+01:00")).done == 2
         seen = await projector.snapshot_at("r", version=4)
         assert (seen.elapsed_seconds, seen.updated_at) == (30.0, "2026-11-18T11:07:10.000000Z")
-        for missing in ({"position": 1}, {"version": 0}, {"time": "2026-11-18T11:06:39Z"}):
+        beyond: list[dict[str, Any]] = [{"position": 1}, {"version": 0}, {"time": "2026-11-18T11:06:39Z"}]
+        for missing in beyond:
             with pytest.raises(RunNotFound):
                 await projector.snapshot_at("r", **missing)
         with pytest.raises(RunNotFound):
