@@ -21,7 +21,7 @@ from .problems import Refusal, problem_of
 from .replies import json_reply
 from .tokens import TokenFile
 
-__all__ = ("COOKIE", "OPEN_PATHS", "Authentication", "routes")
+__all__ = ("COOKIE", "OPEN_PATHS", "Authentication", "caller", "routes")
 
 COOKIE = "progress_ledger"
 """The cookie's name. It is HttpOnly and SameSite=Strict: no script reads it, no other site sends it."""

@@ -78,14 +78,14 @@ def file_of(db: str | None) -> Path:
 
 @asynccontextmanager
 async def open_source(db: str | None, url: str | None) -> AsyncGenerator[Transport, None]:
-    """The API of that place. A file is only read, and must be there.
+    """The API of that place. A file is only read, and must be there; a server gets PROGRESS_LEDGER_TOKEN.
 
     Raises Usage for a URL that is none, and what opening a ledger raises.
     """
     place = place_of(db, url)
     if place.url is not None:
         try:
-            transport = SocketTransport(place.url)
+            transport = SocketTransport(place.url, token=os.environ.get("PROGRESS_LEDGER_TOKEN") or None)
         except ValueError as error:
             raise Usage(str(error)) from None
         yield transport

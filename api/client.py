@@ -97,10 +97,11 @@ def raise_for_problem(status: int, body: bytes) -> None:
 
 
 class SocketTransport:
-    """Requests to a server at ``url``, each on a connection of its own."""
+    """Requests to a server at ``url``, each on a connection of its own, with ``token`` when there is one."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, *, token: str | None = None) -> None:
         parts = _checked(url)
+        self._token = token
         self.url = url.rstrip("/")
         self._tls = parts.scheme == "https"
         self._host = parts.hostname or ""
@@ -113,6 +114,10 @@ class SocketTransport:
         self, method: str, target: str, *, headers: Mapping[str, str] | None = None
     ) -> AsyncGenerator[Reply, None]:
         fields = {"Host": self._authority, "Connection": "close", **(headers or {})}
+        if self._token is not None:
+            fields["Authorization"] = f"Bearer {self._token}"
+        if method == "POST":
+            fields["Content-Length"] = "0"
         head = f"{method} {self._prefix}{target} HTTP/1.1\r\n"
         head += "".join(f"{name}: {value}\r\n" for name, value in fields.items()) + "\r\n"
         try:

@@ -6,7 +6,7 @@ replaced.
 
 import sys
 import unicodedata
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from datetime import datetime
 from typing import Any
 
@@ -33,6 +33,7 @@ __all__ = (
     "run_lines",
     "run_table",
     "runs_table",
+    "sparkline",
     "status_text",
     "write_json",
     "write_line",
@@ -51,6 +52,8 @@ STYLES = {
 """A colour for each status; the word always stands beside it."""
 
 _BAR = 20
+_SPARKS = "▁▂▃▄▅▆▇█"
+_MARKS = {"done": ("✓ ", "green"), "active": ("▸ ", "cyan"), "pending": ("· ", "dim")}
 _BYTES = ("B", "KiB", "MiB", "GiB", "TiB", "PiB", "EiB")
 
 
@@ -157,14 +160,21 @@ def done_of(run: Mapping[str, Any]) -> str:
     return text if unit in (None, "bytes") else f"{text} {plain(unit)}"
 
 
-def runs_table(runs: list[dict[str, Any]], *, width: int = 120) -> Table:
-    """The list: a row a run. A narrow terminal gets fewer columns, and always whole run ids."""
+def runs_table(runs: list[dict[str, Any]], *, width: int = 120, chosen: str | None = None) -> Table:
+    """The list: a row a run. A narrow terminal gets fewer columns, and always whole run ids.
+
+    The ``chosen`` run is marked by a sign, and by reversed colours where there are any.
+    """
     shown = ["run", "kind", "status", "progress", "left"]
     if width >= 100:
         shown.insert(4, "done")
     if width >= 140:
         shown.append("updated")
     rows = [_row(run, cells=10 if width >= 120 else 0) for run in runs]
+    marks = [chosen is not None and run["run_id"] == chosen for run in runs]
+    if chosen is not None:
+        for row, marked in zip(rows, marks, strict=True):
+            row["run"] = Text("> " if marked else "  ") + row["run"]
     table = Table(box=None, pad_edge=False, header_style="dim")
     for name in shown:
         narrow = name == "kind"
@@ -172,8 +182,8 @@ def runs_table(runs: list[dict[str, Any]], *, width: int = 120) -> Table:
         table.add_column(
             name, no_wrap=True, overflow="ellipsis", min_width=widest, max_width=16 if narrow else None
         )
-    for row in rows:
-        table.add_row(*(row[name] for name in shown))
+    for row, marked in zip(rows, marks, strict=True):
+        table.add_row(*(row[name] for name in shown), style="reverse" if marked else None)
     return table
 
 
@@ -249,8 +259,16 @@ def console() -> Console:
     return Console(highlight=False, markup=False)
 
 
-def run_lines(run: dict[str, Any]) -> Group:
-    """A run as a few lines for a live view: name and status, bar, numbers, stages, last message."""
+def sparkline(values: Sequence[float]) -> str:
+    """The course of some numbers as one small bar each, the largest as high as it goes."""
+    highest = max(values, default=0.0)
+    if highest <= 0:
+        return ""
+    return "".join(_SPARKS[min(7, int(value / highest * 7.999))] for value in values)
+
+
+def run_lines(run: dict[str, Any], *, rates: Sequence[float] = (), notes: Sequence[str] = ()) -> Group:
+    """A run as a few lines for a live view: name and status, bar, numbers, stages, last message, notes."""
     name = Text(plain(run["title"] or run["kind"]), "bold") + Text(f"  {plain(run['run_id'])}", "dim")
     numbers = Text(f"{done_of(run)}  ·  {rate(run)}  ·  ")
     if ended(run):
@@ -259,13 +277,24 @@ def run_lines(run: dict[str, Any]) -> Group:
         numbers += Text(f"{duration(run['elapsed_seconds'])} gone, {duration(run['eta_seconds'])} left")
     lines: list[Text] = [name, bar(run["percent"]) + Text("  ") + status_text(run), numbers]
     if run["stages"]:
-        marks = {"done": ("✓ ", "green"), "active": ("▸ ", "cyan"), "pending": ("· ", "dim")}
-        stages = Text()
-        for stage in run["stages"]:
-            mark, style = marks[stage["status"]]
-            stages += Text(f"{mark}{plain(stage['name'])}  ", style)
-        lines.append(stages)
+        widest = min(24, max(len(plain(stage["name"])) for stage in run["stages"]))
+        lines += [_stage_line(stage, widest) for stage in run["stages"]]
+    if drawn := sparkline(rates):
+        lines.append(Text("rate ", "dim") + Text(drawn, "cyan"))
     for key, style in (("message", ""), ("error", "red")):
         if run[key]:
             lines.append(Text(plain(run[key]), style, no_wrap=True, overflow="ellipsis"))
+    lines += [
+        Text(f"- {plain(note)}", "dim", no_wrap=True, overflow="ellipsis")
+        for note in notes
+        if note != run["message"]
+    ]
     return Group(*lines)
+
+
+def _stage_line(stage: Mapping[str, Any], widest: int) -> Text:
+    mark, style = _MARKS[stage["status"]]
+    name = Text(plain(stage["name"]))
+    name.truncate(widest, overflow="ellipsis", pad=True)
+    share = 0.0 if stage["percent"] is None and stage["status"] == "pending" else stage["percent"]
+    return Text(mark, style) + name + " " + bar(share, cells=_BAR)

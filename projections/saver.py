@@ -5,7 +5,7 @@ import logging
 
 import anyio
 
-from progress_ledger.ledger.errors import LedgerError
+from progress_ledger.ledger.errors import LedgerError, ReadOnly
 from progress_ledger.ledger.log import EventLog
 
 from .states import States
@@ -85,6 +85,7 @@ class Saver:
         states.keep(ended)
 
     def _failed(self, error: LedgerError) -> None:
-        if not self._fails:
+        # A log opened for reading is no fault: whoever only looks keeps nothing.
+        if not self._fails and not isinstance(error, ReadOnly):
             _logger.warning("states cannot be kept, the next start folds more: %s", error)
         self._fails = True

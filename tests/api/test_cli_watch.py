@@ -110,3 +110,69 @@ async def test_a_viewer_outlives_a_restart_of_the_server(tmp_path: Path) -> None
                 lines = [json.loads(line) for line in (await process.stdout.read()).splitlines()]
                 assert await process.wait() == 0
         assert [line["version"] for line in lines] == [2, 3]
+
+
+async def test_plain_prints_few_lines_and_ends_with_the_outcome(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    async with api(path) as asked:
+        await asked.begin("r", total=2)
+        process = await asyncio.create_subprocess_exec(
+            *PROGRAM,
+            "watch",
+            "--db",
+            str(path),
+            "--plain",
+            "r",
+            env=environment(),
+            stdout=asyncio.subprocess.PIPE,
+        )
+        assert process.stdout is not None
+        with anyio.fail_after(BOUND):
+            lines = [(await process.stdout.readline()).decode()]
+            await asked.append("r", {"type": "paused", "data": {"reason": "rate limit"}})
+            lines += [(await process.stdout.readline()).decode() for _ in range(2)]
+            await asked.append("r", {"type": "resumed"}, {"type": "failed", "data": {"error": "broke"}})
+            lines += (await process.stdout.read()).decode().splitlines()
+            assert await process.wait() == 1
+    assert "r running" in lines[0]
+    assert "waiting: paused, rate limit" in lines[2]
+    assert "broke" in lines[-1]
+    assert "\x1b" not in "".join(lines)
+
+
+async def test_a_dumb_terminal_gets_plain_lines(tmp_path: Path) -> None:
+    async with api(tmp_path / "p.db") as asked:
+        await asked.begin("r", total=4)
+        await asked.append("r", {"type": "completed"})
+    done = await on_terminal("watch", "--db", "p.db", "r", cwd=tmp_path, env={"TERM": "dumb"})
+    assert done.status == 0
+    assert "r completed  100.0 %" in done.output
+    assert "\x1b" not in done.output
+
+
+@pytest.mark.parametrize("through", ["file", "server"])
+async def test_keys_cancel_a_run_and_quit(tmp_path: Path, through: str) -> None:
+    path = tmp_path / "p.db"
+    async with api(path) as asked, serving(path) as server:
+        await asked.begin("one", total=3)
+        place = ("--db", str(path)) if through == "file" else ("--url", server.url)
+        done = await on_terminal(
+            "watch", *place, cwd=tmp_path, columns=80, until="> one", keys=b"fone\rcy\rq"
+        )
+        assert done.status == 0
+        assert "one was asked to cancel." in seen(done.output)
+        assert (await asked.http.get("/v1/runs/one")).json()["cancel_requested"] is True
+
+
+async def test_a_server_that_asks_for_a_token_is_told_the_one_of_the_environment(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    async with api(path) as asked:
+        await asked.begin("r")
+        await asked.append("r", {"type": "completed"})
+    made = await program("token", "new", "--db", str(path), "--role", "reader", cwd=tmp_path)
+    token = made.output.split()[-1] if made.output.strip()[0] != "{" else json.loads(made.output)["token"]
+    async with serving(path) as server:
+        refused = await program("watch", "--url", server.url, "r", cwd=tmp_path)
+        assert refused.status == 1
+        done = await program("watch", "--url", server.url, "r", cwd=tmp_path, PROGRESS_LEDGER_TOKEN=token)
+        assert done.status == 0

@@ -165,3 +165,8 @@ def test_a_rate_carries_its_unit() -> None:
     assert terminal.rate(RUN) == "1.0 KiB/s"
     assert terminal.rate(RUN | {"unit": "rows", "rate": 3.25}) == "3.2 rows/s"
     assert terminal.rate(RUN | {"rate": None}) == "–"
+
+
+def test_a_sparkline_is_as_high_as_its_largest_and_nothing_without_one() -> None:
+    assert terminal.sparkline([0.0, 3.5, 7.0]) == "▁▄█"
+    assert terminal.sparkline([]) == terminal.sparkline([0.0, 0.0]) == ""
