@@ -89,6 +89,9 @@ class Tree:
             edge = self._edge
             if edge is None:
                 edge = await self._log.on_reader(sqlite_tree.load_edge)
+            if edge.size < size:
+                # Beyond the end of the log there is no hole: whoever asked finds that there is no such size.
+                size = min(size, await self._log.head())
             while edge.size < size:
                 edge = await self._fold(edge)
             self._edge = edge

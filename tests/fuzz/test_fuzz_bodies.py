@@ -175,5 +175,5 @@ async def test_no_address_and_no_query_makes_the_server_fail(
     from urllib.parse import quote
 
     place = path + quote(tail, safe="/.") if path.endswith("/") else path
-    answer = await begun.http.request(method, place, params=QueryParams(query))
+    answer = await begun.http.request(method, place, params=QueryParams(tuple(query)))
     assert answer.status_code < 500, (answer.status_code, answer.text)

@@ -77,8 +77,10 @@ async def test_what_is_not_there_yet_is_refused(tmp_path: Path) -> None:
     async with ledger_at(tmp_path / "a.db") as (ledger, tree):
         await fill(ledger)
         size = await ledger.log.head()
-        with pytest.raises(LogDamaged):
+        with pytest.raises(NoSuchSize):
             await tree.inclusion(size + 1)
+        with pytest.raises(NoSuchSize):
+            await tree.consistency(1, size + 1)
         with pytest.raises(NoSuchSize):
             await tree.inclusion(3, size=2)
         with pytest.raises(NoSuchSize):
