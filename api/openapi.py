@@ -20,7 +20,27 @@ from progress_ledger.projections.snapshot import Change, Snapshot
 from .filters import STATUSES
 from .intake import MAX_EVENTS
 
-__all__ = ("OPERATIONS", "Operation", "document", "routes")
+__all__ = (
+    "AppendReply",
+    "CancelRequest",
+    "EventPage",
+    "EventRecord",
+    "IngestReply",
+    "NewEvent",
+    "NewEvents",
+    "NewRun",
+    "OPERATIONS",
+    "Operation",
+    "Parameter",
+    "ProblemDetail",
+    "ReceiptRecord",
+    "RefusedLine",
+    "RunBatch",
+    "RunList",
+    "StreamFrame",
+    "document",
+    "routes",
+)
 
 
 class ProblemDetail(Struct, kw_only=True):

@@ -28,7 +28,7 @@ from .sqlite_plan import pages_of, write_plan
 from .sqlite_runs import HEAD_COLUMNS, head_of, select_runs, teach
 from .times import format_time
 
-__all__ = ("SQLiteLog",)
+__all__ = ("CHECKPOINT_PAGES", "HEADS_KEPT", "SQLiteLog")
 
 _T = TypeVar("_T")
 

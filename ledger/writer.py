@@ -19,7 +19,7 @@ from msgspec import Struct
 from .errors import Closed, LedgerError
 from .log import Accepted, Append, Commit, EventLog
 
-__all__ = ("Listener", "Writer", "WriterStatistics")
+__all__ = ("Listener", "MAX_BATCH", "MAX_WAITING", "Writer", "WriterStatistics")
 
 _logger = logging.getLogger("progress_ledger.ledger")
 

@@ -2,13 +2,10 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 
-import anyio
 import pytest
 
-from progress_ledger.api.cli import main
 from progress_ledger.api.doctor import FileFacts, of_clock, of_file, of_run
 from progress_ledger.ledger.events import CancelRequested, Completed, RunSpec, Stage, Ticked
 from progress_ledger.ledger.ledger import Ledger
@@ -72,23 +69,3 @@ async def test_runs_are_looked_at_one_by_one(tmp_path: Path) -> None:
         "gone": {"stale_lease", "cancel_unanswered"},
         "fine": set(),
     }
-
-
-def test_the_command_says_what_it_found_and_changes_nothing(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    path = tmp_path / "progress.db"
-
-    async def prepare() -> None:
-        async with Ledger.open(path) as ledger:
-            await ledger.create(RunSpec(kind="k"), run_id="mute")
-            await ledger.append("mute", [Completed()])
-
-    anyio.run(prepare)
-    before = path.read_bytes()
-    assert main(["doctor", "--db", str(path), "--json"]) == 0
-    found = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
-    assert "no_ticks" in {finding["code"] for finding in found}
-    assert path.read_bytes() == before
-    assert main(["doctor", "--db", str(tmp_path / "nowhere.db")]) == 1
-    assert "There is no ledger" in capsys.readouterr().err
