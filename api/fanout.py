@@ -12,7 +12,7 @@ from typing import NamedTuple
 from progress_ledger.ledger.codec import ascii_json
 from progress_ledger.ledger.events import TERMINAL
 from progress_ledger.ledger.log import Recorded, RunFilter
-from progress_ledger.projections import Projector, RunState, view
+from progress_ledger.projections import Projector, RunState
 
 from . import sse
 from .framing import Mode, encode_event
@@ -124,7 +124,7 @@ class Fanout:
             self._snapshots.clear()
         kept = self._snapshots.get(state.run_id)
         if kept is None or kept[0] != state.position:
-            frame = sse.frame("snapshot", b'{"run":%b}' % ascii_json(view(state, now)))
+            frame = sse.frame("snapshot", b'{"run":%b}' % ascii_json(self.projector.look(state, now)))
             kept = self._snapshots[state.run_id] = (state.position, frame)
             self._frames += 1
         return kept[1]

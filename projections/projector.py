@@ -163,8 +163,11 @@ class Projector:
         """The runs that exist, at ``now`` (the ledger's clock when not given), in the order asked for."""
         found = await self.states(run_ids)
         moment = self._ledger.clock() if now is None else now
-        states = self._states
-        return {run_id: states.family.view(state, moment, states.active) for run_id, state in found.items()}
+        return {run_id: self.look(state, moment) for run_id, state in found.items()}
+
+    def look(self, state: RunState, now: float) -> Snapshot:
+        """What a state of this projector looks like at ``now``, its active children taken into account."""
+        return self._states.family.view(state, now, self._states.active)
 
     async def snapshot_at(
         self, run_id: str, *, version: int | None = None, position: int | None = None, time: str | None = None

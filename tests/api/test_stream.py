@@ -311,6 +311,25 @@ async def test_a_stream_of_many_holds_what_its_filters_name_and_nothing_else(tmp
             await stream.cut()
 
 
+async def test_a_snapshot_on_a_stream_is_the_one_that_get_shows_also_of_a_run_with_children(
+    tmp_path: Path,
+) -> None:
+    clock = Clock()
+    clock.now = float(int(clock.now))
+    async with hub(tmp_path / "a.db", clock=clock) as made:
+        await made.begin("parent", total=10)
+        await made.begin("child", total=1000, parent="parent")
+        clock.now += 10
+        await made.ledger.append("parent", [Ticked(done=9)])
+        await made.ledger.append("child", [Ticked(done=10)])
+        one, many = made.connect("parent"), made.connect("/v1/stream")
+        for stream in (one, many):
+            await stream.until(lambda one: len(one.frames) >= 3 or bool(one.named("snapshot")))
+            shown = {frame.data["run"]["run_id"]: frame.data["run"] for frame in stream.named("snapshot")}
+            assert shown["parent"] == await made.snapshot("parent")
+            await stream.cut()
+
+
 # ── passing trouble, silence, the stop ──────────────────────────────────────────────────────────────────
 
 
