@@ -5,8 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import anyio.to_thread
 import pytest
 
+from progress_ledger.api import cli_doctor
+from progress_ledger.api.cli import main
+from progress_ledger.api.doctor import Finding
 from progress_ledger.api.tokens import tokens_path
 from tests.api.asking import api, on_terminal, program, seen
 
@@ -27,7 +31,7 @@ async def test_a_sound_file_ends_with_0_and_says_what_was_looked_at(tmp_path: Pa
     assert path.read_bytes() == before
 
 
-async def test_tokens_that_others_can_read_are_a_problem(tmp_path: Path) -> None:
+async def test_tokens_that_others_can_read_are_named(tmp_path: Path) -> None:
     path = tmp_path / "p.db"
     async with api(path):
         pass
@@ -35,9 +39,18 @@ async def test_tokens_that_others_can_read_are_a_problem(tmp_path: Path) -> None
     assert made.status == 0
     tokens_path(path).chmod(0o644)
     done = await program("doctor", "--db", str(path), cwd=tmp_path)
-    assert done.status == 1
-    levels = [json.loads(line)["level"] for line in done.output.splitlines()]
-    assert "problem" in levels
+    codes = {json.loads(line)["code"] for line in done.output.splitlines()}
+    assert (done.status, "tokens_readable" in codes) == (0, True)
+
+
+async def test_a_problem_is_the_exit_status(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    finding = Finding("problem", "disk_low", "The disk is nearly full.")
+    monkeypatch.setattr(cli_doctor, "of_file", lambda facts: [finding])
+    path = tmp_path / "p.db"
+    async with api(path):
+        pass
+    # The command runs a loop of its own.
+    assert await anyio.to_thread.run_sync(main, ["doctor", "--db", str(path), "--json"]) == 1
 
 
 async def test_people_get_a_word_beside_each_finding(tmp_path: Path) -> None:
