@@ -4,16 +4,18 @@ How far a webhook was told is kept in the ledger's own file: after a restart it 
 is away holds up its own notices only. One task and one connection a webhook, one page of events in memory.
 """
 
+import asyncio
 import http.client
 import logging
 import random
 import ssl
+import threading
 from collections.abc import Callable
 from contextlib import suppress
+from functools import partial
 from urllib.parse import urlsplit
 
 import anyio
-import anyio.to_thread
 import msgspec
 from msgspec import Struct
 
@@ -186,9 +188,7 @@ class _Teller:
         headers |= {"content-type": "application/json", "user-agent": "progress-ledger"}
         status = 0
         with suppress(OSError, http.client.HTTPException):
-            status = await anyio.to_thread.run_sync(
-                self._call, self._webhook.url, body, headers, abandon_on_cancel=True
-            )
+            status = await _beside(partial(self._call, self._webhook.url, body, headers))
         if status == _GONE:
             _logger.error("webhook %s is gone (410); %s was not told", self.host, message_id)
         return 200 <= status < 300 or status == _GONE
@@ -196,3 +196,29 @@ class _Teller:
     async def _save(self, place: _Place) -> None:
         document = Document(self._webhook.name, place.position, msgspec.json.encode(place))
         await self._ledger.log.save_documents(SPACE, (document,))
+
+
+async def _beside(call: Callable[[], int]) -> int:
+    # On a daemon's thread: a receiver that hangs must not keep alive a server that stops.
+    loop = asyncio.get_running_loop()
+    answer: asyncio.Future[int] = loop.create_future()
+
+    def settle(status: int, error: Exception | None) -> None:
+        if answer.done():
+            return
+        if error is None:
+            answer.set_result(status)
+        else:
+            answer.set_exception(error)
+
+    def work() -> None:
+        status, failed = 0, None
+        try:
+            status = call()
+        except Exception as error:
+            failed = error
+        with suppress(RuntimeError):  # the loop is closed: nobody waits any more
+            loop.call_soon_threadsafe(settle, status, failed)
+
+    threading.Thread(target=work, name="webhook", daemon=True).start()
+    return await answer

@@ -11,6 +11,7 @@ import json
 import socket
 import threading
 from collections.abc import AsyncIterator, Callable, Iterator
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -210,3 +211,31 @@ async def test_a_killed_server_loses_no_notice(tmp_path: Path) -> None:
             await receiver.until(lambda seen: len(seen.told) == 2)
             assert await server.stop() == 0
     assert receiver.summary == [("run.started", "a"), ("run.completed", "a")]
+
+
+async def test_a_receiver_that_hangs_does_not_hold_up_a_stop(asked: Api) -> None:
+    called, release = threading.Event(), threading.Event()
+    threads: list[threading.Thread] = []
+
+    def hang(url: str, body: bytes, headers: dict[str, str]) -> int:
+        threads.append(threading.current_thread())
+        called.set()
+        release.wait(BOUND)
+        return 204
+
+    webhook = Webhook(url="http://127.0.0.1:9/", secret=SECRET)
+    try:
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(
+                partial(webhooks.keep_telling, call=hang), asked.ledger, asked.projector, webhook
+            )
+            await placed(asked.ledger)
+            await asked.begin("r")
+            assert await anyio.to_thread.run_sync(called.wait, BOUND)
+            tasks.cancel_scope.cancel()
+        # Here the teller has ended while the call goes on, on a thread that no exit waits for.
+        assert not release.is_set()
+        assert threads[0].daemon
+    finally:
+        release.set()
+        threads[0].join(BOUND)
