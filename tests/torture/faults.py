@@ -7,6 +7,7 @@ import signal
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
+from pathlib import Path
 
 from .model import Broken
 from .wires import RawWire
@@ -121,7 +122,7 @@ async def reconnect_storm(world: World) -> None:
 async def two_servers(world: World) -> None:
     """Another server on the same file takes requests and streams, and dies."""
     await world.second.start()
-    await world.second.answers(world.client)
+    await world.second.answers(world.client, world.answer_within)
     world.proxy.cut_now()
     await asyncio.sleep(world.dice.uniform(1.5, 3.0))
     if world.dice.random() < 0.5:
@@ -139,6 +140,33 @@ async def long_reader(world: World) -> None:
         file.execute("ROLLBACK")
 
 
+def clock_library() -> str | None:
+    """What lets a process see another time, where Debian's package faketime is installed."""
+    return next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
+
+
+def clock_environment(offset: Path, library: str) -> dict[str, str]:
+    """What makes a process read its clock's error off a file, at each look."""
+    offset.write_text("+0")
+    return {
+        "LD_PRELOAD": library,
+        "FAKETIME_TIMESTAMP_FILE": str(offset),
+        "FAKETIME_NO_CACHE": "1",
+        # Whoever is killed while it holds the library's lock would stop all who come later.
+        "FAKETIME_DISABLE_SHM": "1",
+        # Only the clock that people set: the others never step.
+        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
+    }
+
+
+async def step_clock(world: World) -> None:
+    """Somebody sets the server's clock, forward or back, by seconds or days."""
+    if world.server.environment:
+        offset = world.dice.choice(("+86400", "-86400", "+3600", "-3600", "-5", "+0"))
+        Path(world.server.environment["FAKETIME_TIMESTAMP_FILE"]).write_text(offset)
+        await asyncio.sleep(1.5)
+
+
 NETWORK: tuple[Fault, ...] = (cut_connections, half_open, stall_readers, reconnect_storm)
 PROCESSES: tuple[Fault, ...] = (
     kill_server,
@@ -149,4 +177,5 @@ PROCESSES: tuple[Fault, ...] = (
     pause_producer,
     two_servers,
     long_reader,
+    step_clock,
 )

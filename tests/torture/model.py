@@ -43,6 +43,7 @@ class Model:
         self.position = 0
         self.epochs: list[str] = []
         self.cut_away = 0
+        self.cuts = 0
         self.checked = 0
         self._acks_checked = 0
         self._numbers: dict[int, str] = {}
@@ -167,4 +168,5 @@ class Model:
         ]
         self.position = position
         self.cut_away += gone
+        self.cuts += 1
         return gone

@@ -22,7 +22,6 @@ from progress_ledger.ledger import (
     Payload,
     Resumed,
     Rewound,
-    RunNotFound,
     StageChanged,
     Ticked,
     Unavailable,
@@ -86,6 +85,10 @@ class _Story:
         return self._left <= 0 and not self._paused
 
 
+class _CutAway(Exception):
+    """The log was cut: what the run's producer believes of it no longer holds, so it begins another."""
+
+
 class RemoteProducer:
     """Sends with event ids, again and again, until it is answered. ``way``: events, remote or lines."""
 
@@ -101,6 +104,7 @@ class RemoteProducer:
         self._port = port
         self._dice = dice
         self._pause = pause
+        self._cuts = 0
 
     async def run(self) -> None:
         number = 0
@@ -109,10 +113,8 @@ class RemoteProducer:
                 number += 1
                 try:
                     await self._one_run(client, f"{self.name}.{number}")
-                except RunNotFound:
-                    if not self._model.cut_away:
-                        raise
-                    self._model.living.discard(f"{self.name}.{number}")
+                except _CutAway:
+                    self._cuts = self._model.cuts
 
     async def _one_run(self, client: httpx.AsyncClient, run_id: str) -> None:
         story = _Story(self._dice, run_id, self._dice.randrange(5, 300))
@@ -165,8 +167,6 @@ class RemoteProducer:
             client, lambda base: client.post(f"{base}/v1/events", content=lines), run_id
         )
         if answer["accepted"] != len(events):
-            if self._model.cut_away and answer["refused"][0]["code"] == "run_not_found":
-                raise RunNotFound(run_id)
             raise Broken(f"{run_id}: the lines were answered with {answer}")
         for token, _ in events:
             self._model.ack(token, run_id)
@@ -181,8 +181,6 @@ class RemoteProducer:
             except httpx.HTTPError:
                 await asyncio.sleep(_RETRY)
                 continue
-            if answer.status_code == 404:
-                raise RunNotFound(run_id)
             if answer.status_code not in _PASSING:
                 raise Broken(f"{run_id}: answered with {answer.status_code} {answer.text[:300]}")
             await asyncio.sleep(_RETRY)
@@ -192,6 +190,8 @@ class RemoteProducer:
             self.idle.set()
             await self.gate.wait()
             self.idle.clear()
+        if self._cuts != self._model.cuts:
+            raise _CutAway
 
 
 def _plain(event: Payload) -> dict[str, Any]:

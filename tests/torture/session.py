@@ -7,11 +7,12 @@ import shutil
 import tempfile
 import time
 import traceback
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from pathlib import Path
 from typing import Any
 
 from . import disk, faults
+from .process import ANSWER_SECONDS
 from .samples import Samples
 from .world import FULL, SMALL, World, world
 
@@ -79,12 +80,12 @@ class Report:
         return "\n".join(lines)
 
 
-def _chosen(only: Sequence[str], *, soak: bool, mounted: bool) -> list[faults.Fault]:
+def _chosen(only: Sequence[str], *, soak: bool, without: Collection[faults.Fault]) -> list[faults.Fault]:
     every = (*faults.NETWORK, *faults.PROCESSES, *disk.DISK)
     if only:
         known = {fault.__name__: fault for fault in every}
         return [known[name] for name in only]
-    return [fault for fault in (_SOAK if soak else every) if mounted or fault is not disk.full_disk]
+    return [fault for fault in (_SOAK if soak else every) if fault not in without]
 
 
 async def torture(
@@ -95,6 +96,7 @@ async def torture(
     soak: bool = False,
     small: bool = False,
     folder: Path | None = None,
+    answer_within: float = ANSWER_SECONDS,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Does not raise for a promise that does not hold: it is in the report."""
@@ -104,8 +106,13 @@ async def torture(
     mounted = folder is None and seed % 2 == 0 and disk.mount_small(place)
     began = time.monotonic()
     samples = Samples()
-    chosen = _chosen(only, soak=soak, mounted=mounted)
-    async with world(place, seed, SMALL if small else FULL) as torn:
+    # And every third a clock that can be set, by a library that reads a file at each look.
+    library = faults.clock_library() if seed % 3 == 0 else None
+    without = {fault for fault, able in ((disk.full_disk, mounted), (faults.step_clock, library)) if not able}
+    chosen = _chosen(only, soak=soak, without=without)
+    clock = faults.clock_environment(place / "offset", library) if library else None
+    async with world(place, seed, SMALL if small else FULL, clock) as torn:
+        torn.answer_within = answer_within
         try:
             queue: list[faults.Fault] = []
             await torn.answers()

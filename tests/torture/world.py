@@ -14,7 +14,7 @@ from pathlib import Path
 import httpx
 
 from .model import Broken, Model
-from .process import Server
+from .process import ANSWER_SECONDS, Server
 from .producers import LocalProducer, RemoteProducer
 from .proxy import Proxy
 from .reader import Reader
@@ -44,17 +44,19 @@ FULL = Size(remotes=6, locals_=4, readers=12, storm=1000, pause=0.12)
 class World:
     """One torture in a folder. Use :func:`world`."""
 
-    def __init__(self, folder: Path, seed: int, size: Size) -> None:
+    def __init__(
+        self, folder: Path, seed: int, size: Size, environment: dict[str, str] | None = None
+    ) -> None:
         self.folder = folder
         self.db = folder / "torture.db"
         self.size = size
         self.seed = seed
         self.dice = random.Random(seed)
         self.model = Model(self.db)
-        self.server = Server(self.db, folder / "server.err")
+        self.server = Server(self.db, folder / "server.err", environment=environment)
         self.second = Server(self.db, folder / "second.err")
         self.proxy = Proxy(random.Random(seed + 1))
-        self.client = httpx.AsyncClient(timeout=10, trust_env=False)
+        self.client = httpx.AsyncClient(timeout=30, trust_env=False)
         self.remotes: list[RemoteProducer] = []
         self.locals: list[LocalProducer] = []
         self.wires: dict[int, Wire] = {}
@@ -62,6 +64,7 @@ class World:
         self.failures: list[BaseException] = []
         self.faults: Counter[str] = Counter()
         self.tally: Counter[str] = Counter()
+        self.answer_within = ANSWER_SECONDS
         self.slowest = 0.0
         self.slowest_reader = 0.0
         self.seen_checked = 0
@@ -161,20 +164,23 @@ class World:
                 raise Broken(f"a traceback on the server's standard error: {said[-2500:]}")
 
     async def answers(self) -> None:
-        """The service answers, to a read and to an append, within five seconds of now."""
+        """The service answers, to a read and to an append, within ``answer_within`` seconds of now."""
         began = asyncio.get_running_loop().time()
-        await self.server.answers(self.client)
+        await self.server.answers(self.client, self.answer_within)
         self.tally["probes"] += 1
         run_id = f"probe.{self.tally['probes']}"
         self.model.say(run_id, run_id)
         self.model.living.add(run_id)
         body = {"run_id": run_id, "kind": "probe", "title": run_id}
         answer = await self.client.post(f"{self.server.url}/v1/runs", json=body)
-        while answer.status_code in (503, 507) and asyncio.get_running_loop().time() - began < 5:
+        while (
+            answer.status_code in (503, 507)
+            and asyncio.get_running_loop().time() - began < self.answer_within
+        ):
             await asyncio.sleep(0.05)
             answer = await self.client.post(f"{self.server.url}/v1/runs", json=body)
         took = asyncio.get_running_loop().time() - began
-        if not answer.is_success or took > 5:
+        if not answer.is_success or took > self.answer_within:
             raise Broken(f"an append is answered {answer.status_code} after {took:.1f} s: {answer.text}")
         self.model.ack(run_id, run_id, answer.json()["position"], 1)
         self.slowest = max(self.slowest, took)
@@ -318,9 +324,11 @@ async def refolded(db: Path) -> int:
 
 
 @asynccontextmanager
-async def world(folder: Path, seed: int, size: Size) -> AsyncIterator[World]:
+async def world(
+    folder: Path, seed: int, size: Size, environment: dict[str, str] | None = None
+) -> AsyncIterator[World]:
     """A world that has begun; everything of it is ended on leaving."""
-    made = World(folder, seed, size)
+    made = World(folder, seed, size, environment)
     try:
         await made.begin()
         yield made
