@@ -195,10 +195,19 @@ class _Following:
             kept = topic.replay
             if kept is None or kept.after > position or topic.tail.place_after(kept.through) is None:
                 through = self.projector.position
-                entries = await self._missed(position, through)
+                after = position
+                entries: list[Entry] | None = None
+                if kept is not None and kept.after > position:
+                    # One of a crowd, from further back than the last: read twice as far, or each of them
+                    # in turn would read the log again, from one event before the other.
+                    after = max(0, 2 * position - through)
+                    entries = await self._missed(after, through)
+                if entries is None:
+                    after = position
+                    entries = await self._missed(position, through)
                 if entries is None:
                     return None
-                kept = topic.replay = Replay(position, through, entries, self.fanout.clock())
+                kept = topic.replay = Replay(after, through, entries, self.fanout.clock())
             return kept
 
     async def _missed(self, after: int, through: int) -> list[Entry] | None:

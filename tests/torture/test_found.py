@@ -1,0 +1,42 @@
+"""What the torture found and no other test had, each as small as it can be shown."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from progress_ledger.api.app import create_app
+from progress_ledger.ledger import Ledger, RunSpec, Ticked
+from progress_ledger.projections.projector import Projector
+from tests.api.streaming import parse
+from tests.fuzz.drive import ask
+
+pytestmark = pytest.mark.anyio
+
+
+async def test_a_crowd_that_comes_from_ever_further_back_reads_the_log_a_few_times_only(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "p.db"
+    async with Ledger.open(path, durability="process") as ledger:
+        await ledger.create(RunSpec(kind="k"), run_id="r")
+        await ledger.append("r", [Ticked(advance=1)] * 299)
+    async with Ledger.open(path) as ledger, Projector.open(ledger) as projector:
+        app = create_app(ledger, projector)
+        reads = 0
+        read = ledger.log.read
+
+        async def counted(after: int, *, limit: int) -> object:
+            nonlocal reads
+            reads += 1
+            return await read(after, limit=limit)
+
+        monkeypatch.setattr(ledger.log, "read", counted)
+        for missed in range(1, 100):
+            cursor = f"{ledger.epoch}-{300 - missed}".encode()
+            answer = await ask(app, "GET", "/v1/stream", headers=[(b"last-event-id", cursor)])
+            frames, _, _ = parse(answer.body)
+            assert frames[0].data["status"] == "resumed"
+            assert [frame.position for frame in frames[1:]] == list(range(301 - missed, 301))
+        assert reads <= 12
