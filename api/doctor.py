@@ -154,8 +154,8 @@ def of_run(state: RunState, head: RunHead, *, now: str) -> list[Finding]:
             Finding(
                 "problem",
                 "stale_lease",
-                f"Run {run_id} was last heard of {silence:.0f} s ago, with a lease of {head.lease_seconds:.0f}, "
-                "and nothing ended it: run `progress-ledger serve`, which does.",
+                f"Run {run_id} was last heard of {silence:.0f} s ago, its lease is "
+                f"{head.lease_seconds:.0f} s, and nothing ended it: run `progress-ledger serve`, which does.",
                 run_id,
             )
         )

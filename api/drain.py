@@ -26,7 +26,7 @@ class Drain:
                 listener()
 
     def listen(self, listener: Callable[[], None]) -> None:
-        """Call ``listener`` when the drain begins; at once when it already has. It neither awaits nor raises."""
+        """Call ``listener`` when the drain begins, or at once when it has. It neither awaits nor raises."""
         if self._begun.is_set():
             listener()
         else:

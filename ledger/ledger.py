@@ -140,7 +140,7 @@ class Ledger(Reporting):
 
     @property
     def busy(self) -> bool:
-        """Whether something is being written, or waits for it: what is not urgent then leaves the loop alone."""
+        """Whether something is written or waits for it; what is not urgent then leaves the loop alone."""
         return self._writer.busy
 
     def listen(self, listener: Listener) -> Callable[[], None]:

@@ -34,5 +34,5 @@ async def connected(connect: Callable[[], sqlite3.Connection]) -> aiosqlite.Conn
         # The thread ends with one more word to the event loop: were the loop closed by then, it would die
         # with a traceback on standard error.
         with anyio.CancelScope(shield=True):
-            await to_thread.run_sync(connection._thread.join)  # noqa: SLF001 - there is no public name
+            await to_thread.run_sync(connection._thread.join)  # noqa: SLF001 # pyright: ignore[reportPrivateUsage] - no public name
         raise

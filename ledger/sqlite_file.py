@@ -182,8 +182,8 @@ def _renew_if_cut(connection: sqlite3.Connection, path: Path, lock: "WriteLock")
     if noted > position:
         connection.execute("UPDATE ledger SET epoch = ?", (secrets.token_hex(8),))
         _logger.error(
-            "%s ends at position %d and went to %d before: somebody removed its write-ahead log (%s-wal), put an "
-            "old copy in its place, or the machine crashed with durability=process. What came later is "
+            "%s ends at position %d and went to %d before: somebody removed its write-ahead log (%s-wal), "
+            "put an old copy in its place, or the machine crashed with durability=process. What came later is "
             "lost; the log goes on under a new epoch.",
             path,
             position,

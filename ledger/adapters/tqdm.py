@@ -33,7 +33,7 @@ class tqdm(_tqdm):  # type: ignore[misc]  # the base is untyped
         run: dict[str, Any] | None = None,
         **options: Any,
     ) -> None:
-        super().__init__(iterable, *args, **options)
+        super().__init__(iterable, *args, **options)  # pyright: ignore[reportUnknownMemberType] - tqdm has no types
         self._run: OpenRun | None = None
         if not self.disable:
             unit = None if self.unit == "it" else self.unit

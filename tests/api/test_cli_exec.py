@@ -73,9 +73,7 @@ def test_output_that_begins_again_goes_down_by_a_rewind(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("sent", "reason"), [(signal.SIGINT, "Ctrl-C"), (signal.SIGTERM, "SIGTERM")], ids=["ctrl-c", "term"]
 )
-def test_signals_are_handed_on_and_cancel_the_run(
-    tmp_path: Path, sent: signal.Signals, reason: str
-) -> None:
+def test_signals_are_handed_on_and_cancel_the_run(tmp_path: Path, sent: signal.Signals, reason: str) -> None:
     path = tmp_path / "p.db"
     code = "import time; print('up', flush=True); time.sleep(60)"
     with subprocess.Popen(

@@ -57,7 +57,7 @@ class Receiver:
                 self.send_response(status)
                 self.end_headers()
 
-            def log_message(self, *args: object) -> None:
+            def log_message(self, format: str, *args: object) -> None:  # noqa: A002 - as it is called there
                 pass
 
         self.server = http.server.ThreadingHTTPServer(("127.0.0.1", port), Answer)
