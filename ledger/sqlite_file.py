@@ -183,7 +183,7 @@ def _renew_if_cut(connection: sqlite3.Connection, path: Path, lock: "WriteLock")
         connection.execute("UPDATE ledger SET epoch = ?", (secrets.token_hex(8),))
         _logger.error(
             "%s ends at position %d and went to %d before: somebody removed its write-ahead log (%s-wal), "
-            "put an old copy in its place, or the machine crashed with durability=process. What came later is "
+            "put an old copy in its place, or crashed with durability=process. What came later is "
             "lost; the log goes on under a new epoch.",
             path,
             position,
