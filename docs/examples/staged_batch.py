@@ -133,6 +133,7 @@ class Viewer(threading.Thread):
             "holes": sum(after - before != 1 for before, after in itertools.pairwise(versions)),
             "falls": sum(after < before for before, after in itertools.pairwise(percents)),
             "percent": percents[-1],
+            "since": next(data["run"]["version"] for name, _, data in self.seen if name == "snapshot"),
             "events": len(versions),
         }
 
