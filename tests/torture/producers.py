@@ -32,7 +32,7 @@ from progress_ledger.ledger.remote import RemoteLedger
 from .model import Broken, Model
 
 _RETRY = 0.1
-_PASSING = (502, 503, 507)
+_PASSING = (429, 502, 503, 507)
 
 
 class _Story:

@@ -174,7 +174,7 @@ class World:
         body = {"run_id": run_id, "kind": "probe", "title": run_id}
         answer = await self.client.post(f"{self.server.url}/v1/runs", json=body)
         while (
-            answer.status_code in (503, 507)
+            answer.status_code in (429, 503, 507)
             and asyncio.get_running_loop().time() - began < self.answer_within
         ):
             await asyncio.sleep(0.05)
