@@ -391,6 +391,8 @@ class _Client:
 
     async def cut(self, limit: int | None) -> None:
         """Lose the connection after so many bytes, and come back with the last id that was whole."""
+        if self.over:
+            return
         await self.connection.cut()
         self.take(limit)
         self.read = 0
