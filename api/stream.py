@@ -176,8 +176,9 @@ class Streams:
             self._open -= 1
         if refused is not None and not body.begun:
             raise refused
-        # Cut short in the middle by trouble with the log, too: the reader comes back with its cursor.
-        if not reader.gone:
+        # Cut short in the middle by trouble with the log, too: the reader comes back with its cursor. And the
+        # server whose own line this is logs an error for a response without an end, though nobody is there.
+        if not reader.gone or reader.wire is not None:
             await body.end()
 
 

@@ -162,7 +162,7 @@ def clock_environment(offset: Path, library: str) -> dict[str, str]:
     return {
         "LD_PRELOAD": library,
         "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_NO_CACHE": "1",
+        "FAKETIME_CACHE_DURATION": "1",
         # Whoever is killed while it holds the library's lock would stop all who come later.
         "FAKETIME_DISABLE_SHM": "1",
         # Only the clock that people set: the others never step.

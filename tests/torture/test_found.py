@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
 
 import pytest
@@ -9,6 +10,7 @@ import pytest
 from progress_ledger.api.app import create_app
 from progress_ledger.ledger import Ledger, RunSpec, Ticked
 from progress_ledger.projections.projector import Projector
+from tests.api.asking import serving
 from tests.api.streaming import parse
 from tests.fuzz.drive import ask
 
@@ -40,3 +42,14 @@ async def test_a_crowd_that_comes_from_ever_further_back_reads_the_log_a_few_tim
             assert frames[0].data["status"] == "resumed"
             assert [frame.position for frame in frames[1:]] == list(range(301 - missed, 301))
         assert reads <= 12
+
+
+async def test_readers_that_break_off_leave_no_word_on_the_servers_standard_error(tmp_path: Path) -> None:
+    async with serving(tmp_path / "p.db") as server:
+        for _ in range(20):
+            stream, writer = await asyncio.open_connection("127.0.0.1", server.port)
+            writer.write(b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
+            assert b"event: hello\n" in await stream.readuntil(b"\n\n")
+            writer.transport.abort()
+        assert await server.stop() == 0
+        assert await server.errors() == ""
