@@ -116,6 +116,7 @@ async def torture(
         try:
             queue: list[faults.Fault] = []
             await torn.answers()
+            await torn.check()
             while time.monotonic() - began < seconds:
                 await asyncio.sleep(torn.dice.uniform(0.2, 1.2))
                 # Each once before any comes again, in another order every time.

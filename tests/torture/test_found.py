@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from pathlib import Path
 
+import httpx
 import pytest
 
 from progress_ledger.api.app import create_app
@@ -45,11 +46,22 @@ async def test_a_crowd_that_comes_from_ever_further_back_reads_the_log_a_few_tim
 
 
 async def test_readers_that_break_off_leave_no_word_on_the_servers_standard_error(tmp_path: Path) -> None:
-    async with serving(tmp_path / "p.db") as server:
-        for _ in range(20):
-            stream, writer = await asyncio.open_connection("127.0.0.1", server.port)
-            writer.write(b"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\n\r\n")
-            assert b"event: hello\n" in await stream.readuntil(b"\n\n")
-            writer.transport.abort()
+    async with (
+        serving(tmp_path / "p.db") as server,
+        httpx.AsyncClient(base_url=server.url, trust_env=False) as client,
+    ):
+        (await client.post("/v1/runs", json={"run_id": "r", "kind": "k"})).raise_for_status()
+        line = b'{"run_id":"r","type":"ticked","data":{"advance":1,"message":"%b"}}\n' % (b"x" * 400)
+        (await client.post("/v1/events", content=line * 900)).raise_for_status()
+        answer = await client.get("/v1/log")
+        cursor = f"{answer.json()['epoch']}-1"
+        await asyncio.gather(*(_break_off(server.port, cursor) for _ in range(200)))
         assert await server.stop() == 0
         assert await server.errors() == ""
+
+
+async def _break_off(port: int, cursor: str) -> None:
+    stream, writer = await asyncio.open_connection("127.0.0.1", port)
+    writer.write(f"GET /v1/stream HTTP/1.1\r\nHost: localhost\r\nLast-Event-ID: {cursor}\r\n\r\n".encode())
+    assert b"event: hello\n" in await stream.readuntil(b"\n\n")
+    writer.transport.abort()
