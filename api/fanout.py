@@ -7,6 +7,7 @@ import logging
 from collections import Counter, deque
 from collections.abc import Callable, Iterable, Iterator
 from itertools import islice
+from time import perf_counter
 from typing import NamedTuple
 
 from progress_ledger.ledger.codec import ascii_json
@@ -29,6 +30,9 @@ _SLICE = 32
 """Readers served at a time: a quarter of a millisecond. Not timed, as uvloop sends later than it is told."""
 
 _PAUSE_SECONDS = 0.001
+_REST = 3.0
+"""While commits are under way, how often the length of a slice the loop is left to others after it."""
+
 _URGENT = TERMINAL | {"stage_changed"}
 
 
@@ -46,8 +50,8 @@ class Fanout:
 
     Readers are served in slices: whoever appends, asks or connects meanwhile does not wait for thousands of
     them, and what is appended meanwhile reaches the later ones in the same piece. While ``busy`` says that a
-    commit is under way there is one slice for each commit, and the loop is left alone in between: the thread
-    that commits could not get a word in otherwise.
+    commit is under way, the loop rests after each slice: the thread that commits could not get a word in
+    otherwise, and a crowd of readers would slow the producers down.
     """
 
     def __init__(
@@ -73,6 +77,8 @@ class Fanout:
         self._topic: Topic | None = None
         self._serving = False
         self._pause: asyncio.TimerHandle | None = None
+        self._began = 0.0
+        self._rest_until = 0.0
         self._stalled: frozenset[str] = frozenset()
         self._snapshots: dict[str, tuple[int, bytes]] = {}
         self._moment = 0
@@ -177,6 +183,8 @@ class Fanout:
     def _serve_soon(self) -> None:
         # Called after every commit, so also when a slice waits for one to be over.
         if self._pause is not None:
+            if perf_counter() < self._rest_until:
+                return
             self._pause.cancel()
             self._pause = None
             asyncio.get_running_loop().call_soon(self._serve)
@@ -185,14 +193,18 @@ class Fanout:
             asyncio.get_running_loop().call_soon(self._serve)
 
     def _serve_on(self) -> None:
-        self._pause = None
+        # The slice before has been sent by now, so this is what it took of the loop's time.
+        now = perf_counter()
+        rest = _REST * (now - self._began)
         if self._busy():
-            self._pause = asyncio.get_running_loop().call_later(_PAUSE_SECONDS, self._serve)
+            self._rest_until = now + rest
+            self._pause = asyncio.get_running_loop().call_later(max(_PAUSE_SECONDS, rest), self._serve)
         else:
             self._serve()
 
     def _serve(self) -> None:
         self._pause = None
+        self._began = perf_counter()
         due = self._time() + self.keep_alive
         left = _SLICE
         while left:
