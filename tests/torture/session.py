@@ -96,6 +96,7 @@ async def torture(
     soak: bool = False,
     small: bool = False,
     folder: Path | None = None,
+    clock: bool = False,
     answer_within: float = ANSWER_SECONDS,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
@@ -106,12 +107,11 @@ async def torture(
     mounted = folder is None and seed % 2 == 0 and disk.mount_small(place)
     began = time.monotonic()
     samples = Samples()
-    # And every third a clock that can be set, by a library that reads a file at each look.
-    library = faults.clock_library() if seed % 3 == 0 else None
+    library = faults.clock_library() if clock else None
     without = {fault for fault, able in ((disk.full_disk, mounted), (faults.step_clock, library)) if not able}
     chosen = _chosen(only, soak=soak, without=without)
-    clock = faults.clock_environment(place / "offset", library) if library else None
-    async with world(place, seed, SMALL if small else FULL, clock) as torn:
+    environment = faults.clock_environment(place / "offset", library) if library else None
+    async with world(place, seed, SMALL if small else FULL, environment) as torn:
         torn.answer_within = answer_within
         try:
             queue: list[faults.Fault] = []
