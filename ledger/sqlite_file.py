@@ -180,7 +180,19 @@ def _renew_if_cut(connection: sqlite3.Connection, path: Path, lock: "WriteLock")
     epoch, position = connection.execute("SELECT epoch, position FROM ledger").fetchone()
     noted = lock.noted(epoch)
     if noted > position:
-        connection.execute("UPDATE ledger SET epoch = ?", (secrets.token_hex(8),))
+        from .sqlite_cut import why_unsound  # which reads the file through this module
+
+        why = why_unsound(path)
+        if why is not None:
+            raise Unavailable(
+                f"{path} lost its write-ahead log ({path.name}-wal) while a part of that was in the file, "
+                f"and what is left cannot be used: {why}. Put the log back, or restore a backup."
+            )
+        with transaction(connection):
+            connection.execute("UPDATE ledger SET epoch = ?", (secrets.token_hex(8),))
+            # What was derived may know more than the log still does.
+            connection.execute("DELETE FROM document")
+            connection.execute("DELETE FROM checkpoint")
         _logger.error(
             "%s ends at position %d and went to %d before: somebody removed its write-ahead log (%s-wal), "
             "put an old copy in its place, or crashed with durability=process. What came later is "
@@ -248,6 +260,8 @@ def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
         return ReadOnly(f"{path} cannot be written; check the rights of the file and of its folder.")
     if name.startswith("SQLITE_CANTOPEN"):
         return ReadOnly(f"{path} cannot be opened; check that its folder is there and can be written.")
+    if name.startswith("SQLITE_CORRUPT"):
+        return Unavailable(f"{path} is damaged ({error}) and cannot be used; restore a backup.")
     if name == "SQLITE_NOTADB":
         return NotALedger(f"{path} is not a ledger: it is no SQLite file at all. Name another file.")
     return Unavailable(f"{path} cannot be used: {error}.")
