@@ -12,6 +12,8 @@ import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
+from progress_ledger.ledger.sqlite_cut import why_unsound
+
 from .faults import Fault
 from .model import Broken
 from .world import World
@@ -79,24 +81,38 @@ async def read_only(world: World) -> None:
 async def wal_gone(world: World) -> None:
     """Everybody is killed, and somebody deletes or cuts the write-ahead log: no log survives that whole.
 
-    What remains must be a beginning of what was, and every reader must be told that it is another log.
+    What remains must be a beginning of what was, and every reader must be told that it is another log. Where
+    that cannot be, since a part of what is gone was in the file already, the start says so in a sentence and
+    changes nothing: with the log put back it goes on.
     """
     await world.quiet()
     await world.server.kill()
-    wal = world.db.with_name(world.db.name + "-wal")
     before = world.folder / "before.db"
-    for suffix in ("", "-wal"):
-        source = world.db.with_name(world.db.name + suffix)
-        if source.exists():
-            shutil.copy(source, before.with_name(before.name + suffix))
+    _copy(world.db, before)
     world.model.read(before)
-    for suffix in ("", "-wal", "-shm"):
-        before.with_name(before.name + suffix).unlink(missing_ok=True)
-    _damage(world, wal)
-    with closing(sqlite3.connect(world.db)) as file:
-        # The very beginning may have been in the write-ahead log, too.
-        begun = file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ledger'").fetchone()
-        left = file.execute("SELECT position FROM ledger").fetchone()[0] if begun else 0
+    kept = world.folder / "kept.db"
+    _copy(world.db, kept)
+    _damage(world, world.db.with_name(world.db.name + "-wal"))
+    if not await _begins_again(world):
+        _copy(kept, world.db)
+        world.tally["told that the rest of a cut log is none"] += 1
+        await world.server.start()
+    for copy in (before, kept):
+        _remove(copy)
+    await world.loud()
+
+
+async def _begins_again(world: World) -> bool:
+    """Start on the file as it is. False: it was refused, and rightly so."""
+    left = _sound_to(world.db)
+    if left is None:
+        said = len(world.server.errors())
+        line = await world.server.try_start()
+        told = world.server.errors()[said:].strip()
+        if line or "\n" in told or "cannot be used" not in told:
+            raise Broken(f"on a file that is no log any more the start said {line!r}, {told!r}")
+        await world.server.gone()
+        return False
     epochs = len(world.model.epochs)
     gone = world.model.cut(left)
     for reader in world.readers:
@@ -106,7 +122,36 @@ async def wal_gone(world: World) -> None:
     world.model.read(world.db)
     if gone and len(world.model.epochs) == epochs:
         raise Broken(f"{gone} events are gone, and the log keeps its epoch: readers cannot know")
-    await world.loud()
+    return True
+
+
+def _sound_to(db: Path) -> int | None:
+    """How far the log in a file goes, or None when what is there is none any more."""
+    try:
+        with closing(sqlite3.connect(db)) as file:
+            # The very beginning may have been in the write-ahead log, too.
+            if not file.execute("SELECT 1 FROM sqlite_schema WHERE name = 'ledger'").fetchone():
+                return 0
+            left: int = file.execute("SELECT position FROM ledger").fetchone()[0]
+            (last,) = file.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()
+            (said,) = file.execute("PRAGMA integrity_check").fetchone()
+    except sqlite3.DatabaseError:
+        return None
+    # What else may be of another moment is the product's word; that all is well is not.
+    return left if last == left and said == "ok" and why_unsound(db) is None else None
+
+
+def _copy(source: Path, target: Path) -> None:
+    """The file and its write-ahead log, in the place of whatever is there."""
+    _remove(target)
+    for suffix in ("", "-wal"):
+        if source.with_name(source.name + suffix).exists():
+            shutil.copy(source.with_name(source.name + suffix), target.with_name(target.name + suffix))
+
+
+def _remove(db: Path) -> None:
+    for suffix in ("", "-wal", "-shm"):
+        db.with_name(db.name + suffix).unlink(missing_ok=True)
 
 
 def _damage(world: World, wal: Path) -> None:
