@@ -5,6 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -32,6 +33,10 @@ FLUSH_SECONDS = 5.0
 """How long closing the ledger waits for what its producers still have to say."""
 
 _NEWEST = 1_000
+
+
+def _drafted(event: Payload | Draft) -> Draft:
+    return event if type(event) is Draft else draft_event(cast("Payload", event))
 
 
 @asynccontextmanager
@@ -184,7 +189,7 @@ class Ledger(Reporting):
         check_run_id(run_id)
         if expected_version is not None and (type(expected_version) is not int or expected_version < 0):
             raise InvalidEvent("expected_version must be an integer from 0.", field="expected_version")
-        drafts = [event if isinstance(event, Draft) else draft_event(event) for event in events]
+        drafts = list(map(_drafted, events))
         request = Append(run_id=run_id, drafts=drafts, expected_version=expected_version)
         if self._writer.full:
             await self._writer.room()

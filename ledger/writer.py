@@ -46,7 +46,7 @@ class WriterStatistics(NamedTuple):
 _Outcomes: TypeAlias = "asyncio.Future[list[Accepted | LedgerError]]"
 
 
-class _Job(Struct):
+class _Job(Struct, gc=False):
     requests: Sequence[Append]
     size: int
     outcomes: _Outcomes
@@ -96,9 +96,7 @@ class Writer:
         """What :meth:`append` waits for, without a look at how many wait: see :attr:`full`."""
         if self._closing:
             raise Closed
-        size = 0
-        for request in requests:
-            size += len(request.drafts)
+        size = len(requests[0].drafts) if len(requests) == 1 else sum(len(each.drafts) for each in requests)
         outcomes: _Outcomes = asyncio.get_running_loop().create_future()
         self._jobs.append(_Job(requests, size, outcomes))
         self._waiting += size
@@ -158,14 +156,19 @@ class Writer:
                 await self._write(self._take())
 
     def _take(self) -> list[_Job]:
-        batch: list[_Job] = []
-        size = 0
-        while self._jobs and (not batch or size + self._jobs[0].size <= MAX_BATCH):
-            job = self._jobs.popleft()
-            self._waiting -= job.size
-            if not job.outcomes.cancelled():
-                batch.append(job)
-                size += job.size
+        if self._waiting <= MAX_BATCH:
+            batch = [job for job in self._jobs if not job.outcomes.cancelled()]
+            self._jobs.clear()
+            self._waiting = 0
+        else:
+            batch = []
+            size = 0
+            while self._jobs and (not batch or size + self._jobs[0].size <= MAX_BATCH):
+                job = self._jobs.popleft()
+                self._waiting -= job.size
+                if not job.outcomes.cancelled():
+                    batch.append(job)
+                    size += job.size
         if self._waiting < MAX_WAITING:
             self._room.set()
         return batch
@@ -185,10 +188,11 @@ class Writer:
         # From here no await: fold order is commit order, and the receipts come after the fold.
         self._tell(commit, perf_counter() - began)
         start = 0
+        outcomes = commit.outcomes
         for job in batch:
             end = start + len(job.requests)
             if not job.outcomes.done():
-                job.outcomes.set_result(commit.outcomes[start:end])
+                job.outcomes.set_result(outcomes[start:end])
             start = end
 
     def _tell(self, commit: Commit, seconds: float) -> None:
