@@ -71,9 +71,10 @@ def create_app(
     following = Streams(service, streams or StreamSettings())
     return Starlette(
         routes=[
-            *following.routes(),
+            # Looked through in this order, so what is asked most comes first.
             *listing.routes(service),
             *runs.routes(service),
+            *following.routes(),
             *run_events.routes(service),
             *kinds.routes(service),
             *ingest.routes(service),

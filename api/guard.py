@@ -7,6 +7,7 @@ changes state is refused when the browser says that it comes from somebody else'
 
 import ipaddress
 from collections.abc import Iterable
+from functools import lru_cache
 from urllib.parse import urlsplit
 
 from starlette.datastructures import Headers
@@ -65,6 +66,8 @@ class Guard:
         return None
 
 
+# Asked of every request, and nearly always the same.
+@lru_cache(maxsize=256)
 def is_loopback(name: str) -> bool:
     """Whether a host name or address without port means this machine only."""
     name = name.lower().rstrip(".")
@@ -95,6 +98,7 @@ def same_origin(origin: str, host: str) -> bool:
         return False
 
 
+@lru_cache(maxsize=256)
 def _name(host: str) -> str:
     try:
         return urlsplit(f"//{host}").hostname or ""

@@ -7,6 +7,7 @@ what cannot be known beforehand (bytes of a body) may take it below zero, and th
 import ipaddress
 from collections import OrderedDict
 from collections.abc import Hashable
+from functools import lru_cache
 from typing import Annotated, TypeAlias
 
 from msgspec import Meta, Struct
@@ -141,6 +142,8 @@ class Accounts:
                 self._accounts[caller] = account
 
 
+# Asked of every request, of the same addresses again and again.
+@lru_cache(maxsize=1_024)
 def address_key(address: str) -> str | None:
     """What counts as one address: an IPv4 address, or the /64 network of an IPv6 one.
 

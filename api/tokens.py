@@ -50,6 +50,7 @@ class TokenFile:
 
     def __init__(self, path: Path, clock: Callable[[], float]) -> None:
         self._path = path
+        self._name = os.fspath(path)
         self._clock = clock
         self._stamp: tuple[int, int, int] | None = None
         self._tokens: dict[str, Token] = {}
@@ -107,8 +108,11 @@ class TokenFile:
         return token is not None and token.valid(self._clock())
 
     def _look(self) -> None:
+        # Asked with every request. Where there are no tokens, a question costs less than an exception.
+        if self._stamp is None and not self._tokens and not os.access(self._name, os.F_OK):
+            return
         try:
-            found = os.stat(self._path)
+            found = os.stat(self._name)
         except FileNotFoundError:
             self._stamp, self._tokens = None, {}
             return
