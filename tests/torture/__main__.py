@@ -21,11 +21,6 @@ def _main() -> int:
     parser.add_argument("--seed", type=int, default=int(time.time()) % 100_000)
     parser.add_argument("--only", action="append", default=[], metavar="FAULT", help="these faults alone")
     parser.add_argument("--soak", action="store_true", help="only faults the server outlives; prints slopes")
-    parser.add_argument(
-        "--clock",
-        action="store_true",
-        help="also set the server's clock, by libfaketime, which slows it down",
-    )
     parser.add_argument("--small", action="store_true", help="few producers and readers")
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     arguments = parser.parse_args()
@@ -36,7 +31,6 @@ def _main() -> int:
             only=arguments.only,
             soak=arguments.soak,
             small=arguments.small,
-            clock=arguments.clock,
             say=lambda text: print(text, file=sys.stderr, flush=True),
         )
     )

@@ -44,6 +44,19 @@ async def no_descriptors(world: World) -> None:
             resource.prlimit(world.server.pid, resource.RLIMIT_NOFILE, (soft, hard))
 
 
+async def failing(world: World) -> None:
+    """The disk under the server fails: writing, syncing, reading or cutting, always or now and then."""
+    plan = world.folder / "plan"
+    kinds = world.dice.choice((1, 2, 4, 8, 1 + 2, 1 + 2 + 4 + 8))
+    try:
+        with plan.open("r+b") as file:
+            file.write(bytes((kinds, world.dice.choice((40, 255)))))
+        await asyncio.sleep(world.dice.uniform(0.5, 2.5))
+    finally:
+        with plan.open("r+b") as file:
+            file.write(bytes(2))
+
+
 async def full_disk(world: World) -> None:
     """Where the file is on a small disk of its own, something else takes all the room."""
     ballast = world.folder / "ballast"
@@ -165,6 +178,18 @@ def _damage(world: World, wal: Path) -> None:
         file.truncate(world.dice.randrange(size + 1))
 
 
+def failing_disk(folder: Path) -> dict[str, str]:
+    """What makes calls of a server fail when :func:`failing` says so; nothing without a compiler."""
+    compiler = shutil.which("cc")
+    if compiler is None or sys.platform != "linux":
+        return {}
+    library, plan = folder / "failing_disk.so", folder / "plan"
+    source = Path(__file__).with_name("failing_disk.c")
+    subprocess.run([compiler, "-shared", "-fPIC", "-O1", "-o", library, source, "-ldl"], check=True)
+    plan.write_bytes(bytes(4096))
+    return {"LD_PRELOAD": str(library), "TORTURE_DISK": str(plan)}
+
+
 def mount_small(folder: Path) -> bool:
     """Make the folder a small disk of its own, where that is allowed."""
     if sys.platform != "linux" or os.geteuid() != 0:
@@ -178,4 +203,4 @@ def unmount(folder: Path) -> None:
     subprocess.run(["umount", "--lazy", str(folder)], capture_output=True, check=False)
 
 
-DISK: tuple[Fault, ...] = (no_room, no_descriptors, full_disk, read_only, wal_gone)
+DISK: tuple[Fault, ...] = (no_room, no_descriptors, full_disk, failing, read_only, wal_gone)

@@ -7,7 +7,6 @@ import signal
 import sqlite3
 from collections.abc import Awaitable, Callable
 from contextlib import closing
-from pathlib import Path
 
 from .model import Broken
 from .wires import RawWire
@@ -49,10 +48,10 @@ async def kill_all(world: World) -> None:
 
 
 async def pause_server(world: World) -> None:
-    """SIGSTOP for seconds."""
+    """SIGSTOP for seconds, and now and then for a minute, longer than any client waits."""
     world.server.signal(signal.SIGSTOP)
     try:
-        await asyncio.sleep(world.dice.choice((0.5, 2.0, 6.0)))
+        await asyncio.sleep(world.dice.choice((0.5, 2.0, 6.0, 60.0)))
     finally:
         world.server.signal(signal.SIGCONT)
 
@@ -151,31 +150,10 @@ async def long_reader(world: World) -> None:
         file.execute("ROLLBACK")
 
 
-def clock_library() -> str | None:
-    """What lets a process see another time, where Debian's package faketime is installed."""
-    return next((str(path) for path in Path("/usr/lib").glob("*/faketime/libfaketimeMT.so.1")), None)
-
-
-def clock_environment(offset: Path, library: str) -> dict[str, str]:
-    """What makes a process read its clock's error off a file, at each look."""
-    offset.write_text("+0")
-    return {
-        "LD_PRELOAD": library,
-        "FAKETIME_TIMESTAMP_FILE": str(offset),
-        "FAKETIME_CACHE_DURATION": "1",
-        # Whoever is killed while it holds the library's lock would stop all who come later.
-        "FAKETIME_DISABLE_SHM": "1",
-        # Only the clock that people set: the others never step.
-        "FAKETIME_DONT_FAKE_MONOTONIC": "1",
-    }
-
-
 async def step_clock(world: World) -> None:
     """Somebody sets the server's clock, forward or back, by seconds or days."""
-    if world.server.environment:
-        offset = world.dice.choice(("+86400", "-86400", "+3600", "-3600", "-5", "+0"))
-        Path(world.server.environment["FAKETIME_TIMESTAMP_FILE"]).write_text(offset)
-        await asyncio.sleep(1.5)
+    await world.server.set_clock(world.dice.choice((86_400, -86_400, 3600, -3600, -5, 0)))
+    await asyncio.sleep(1.5)
 
 
 NETWORK: tuple[Fault, ...] = (cut_connections, half_open, stall_readers, reconnect_storm)

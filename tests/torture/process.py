@@ -6,13 +6,13 @@ import asyncio
 import os
 import signal
 import sys
+import time
 from pathlib import Path
 
 import httpx
 
 from .model import Broken
 
-PROGRAM = (sys.executable, "-c", "import sys; from progress_ledger.api.cli import main; sys.exit(main())")
 START_SECONDS = 30.0
 
 # Gives up CAP_DAC_OVERRIDE and CAP_DAC_READ_SEARCH for what is executed next; without effect for others.
@@ -26,14 +26,20 @@ ANSWER_SECONDS = 5.0
 
 
 class Server:
-    """``progress-ledger serve`` over a file: the port stays the same over restarts."""
+    """``progress-ledger serve`` over a file: the port stays the same over restarts.
 
-    def __init__(self, db: Path, errors: Path, *, environment: dict[str, str] | None = None) -> None:
+    ``folder`` is for what it says on standard error, its clock and the number of its tasks.
+    """
+
+    def __init__(self, db: Path, folder: Path, *, environment: dict[str, str] | None = None) -> None:
+        folder.mkdir(exist_ok=True)
         self.db = db
         self.port = 0
         self.environment = environment or {}
         self.starts = 0
-        self._errors = errors
+        self.slowest_start = 0.0
+        self._folder = folder
+        self._errors = folder / "errors"
         self._process: asyncio.subprocess.Process | None = None
 
     @property
@@ -57,7 +63,8 @@ class Server:
 
     async def try_start(self, *, humble: bool = False) -> str:
         """Its first line, or nothing when it gave up. ``humble``: the rights of files hold for root, too."""
-        command = [*PROGRAM, "serve", "--db", str(self.db), "--port", str(self.port)]
+        program = [sys.executable, "-m", "tests.torture.server_process", str(self._folder)]
+        command = [*program, "serve", "--db", str(self.db), "--port", str(self.port)]
         with self._errors.open("ab") as errors:
             self._process = await asyncio.create_subprocess_exec(
                 *([sys.executable, "-c", _HUMBLE] if humble else []),
@@ -67,9 +74,11 @@ class Server:
                 env={**os.environ, **self.environment},
             )
         self.starts += 1
+        began = time.monotonic()
         assert self._process.stdout is not None
         async with asyncio.timeout(START_SECONDS):
             line = await self._process.stdout.readline()
+        self.slowest_start = max(self.slowest_start, time.monotonic() - began)
         return line.decode().strip()
 
     async def kill(self) -> None:
@@ -109,6 +118,22 @@ class Server:
                 why = repr(error)
             await asyncio.sleep(0.02)
         raise Broken(f"the server does not answer within {within:.0f} s: {why}")
+
+    async def set_clock(self, error: float) -> None:
+        """From now on its clock is wrong by so many seconds, also after a restart."""
+        (self._folder / "clock").write_text(str(error), "ascii")
+        await self.tasks()
+
+    async def tasks(self) -> int | None:
+        """How many tasks its loop has; None when it does not say so within a second."""
+        told = self._folder / "tasks"
+        told.unlink(missing_ok=True)
+        self.signal(signal.SIGUSR2)
+        for _ in range(100):
+            if told.exists():
+                return int(told.read_text("ascii"))
+            await asyncio.sleep(0.01)
+        return None
 
     def descriptors(self) -> int:
         return len(os.listdir(f"/proc/{self.pid}/fd"))

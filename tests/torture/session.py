@@ -24,8 +24,9 @@ _SOAK = (*faults.NETWORK, faults.kill_producer, faults.long_reader)
 class Report:
     """What was done, what was checked, and the promise that did not hold, if one did not."""
 
-    def __init__(self, seed: int) -> None:
+    def __init__(self, seed: int, minutes: float) -> None:
         self.seed = seed
+        self.minutes = minutes
         self.seconds = 0.0
         self.broken: str | None = None
         self.folder: str | None = None
@@ -50,6 +51,7 @@ class Report:
             "snapshots held against a fold": torn.snapshots_checked,
             "runs folded afresh at the end": torn.tally["refolded"],
             "server starts": torn.server.starts + torn.second.starts,
+            "longest start of a server, s": round(torn.server.slowest_start, 2),
             "longest until it answered again, s": round(torn.slowest, 2),
             "longest until every reader was told all, s": round(torn.slowest_reader, 2),
             **{key: count for key, count in sorted(torn.tally.items()) if key != "refolded"},
@@ -76,7 +78,10 @@ class Report:
             lines.append("every promise held")
         else:
             kept = f"the file is kept in {self.folder}; " if self.folder else ""
-            lines.append(f"BROKEN: {self.broken}\n  {kept}again: python -m tests.torture --seed {self.seed}")
+            lines.append(
+                f"BROKEN: {self.broken}\n  {kept}again: python -m tests.torture "
+                f"--minutes {self.minutes:g} --seed {self.seed}"
+            )
         return "\n".join(lines)
 
 
@@ -96,22 +101,20 @@ async def torture(
     soak: bool = False,
     small: bool = False,
     folder: Path | None = None,
-    clock: bool = False,
     answer_within: float = ANSWER_SECONDS,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
     """Does not raise for a promise that does not hold: it is in the report."""
-    report = Report(seed)
+    report = Report(seed, seconds / 60)
     place = Path(tempfile.mkdtemp(prefix="torture-")) if folder is None else folder
     # Every other seed, since such a disk syncs nothing and so waits for nothing.
     mounted = folder is None and seed % 2 == 0 and disk.mount_small(place)
     began = time.monotonic()
     samples = Samples()
-    library = faults.clock_library() if clock else None
-    without = {fault for fault, able in ((disk.full_disk, mounted), (faults.step_clock, library)) if not able}
+    failing = disk.failing_disk(place)
+    without = {fault for fault, able in ((disk.full_disk, mounted), (disk.failing, failing)) if not able}
     chosen = _chosen(only, soak=soak, without=without)
-    environment = faults.clock_environment(place / "offset", library) if library else None
-    async with world(place, seed, SMALL if small else FULL, environment) as torn:
+    async with world(place, seed, SMALL if small else FULL, failing) as torn:
         torn.answer_within = answer_within
         try:
             queue: list[faults.Fault] = []
@@ -128,7 +131,7 @@ async def torture(
                 torn.faults[fault.__name__] += 1
                 await torn.answers()
                 await torn.check()
-                samples.take(torn.server.pid, *torn.descriptors())
+                await samples.take(torn.server)
             await torn.finish()
         except Exception as error:
             first = torn.failures[0] if torn.failures else error

@@ -23,6 +23,9 @@ _FRAME = re.compile(
 _TIMEOUT = 20.0
 """Longer than a keep-alive takes: who hears nothing for so long takes the connection for dead."""
 
+_PASSING = frozenset((503, 507))
+"""Statuses of a server that cannot read its file at the moment."""
+
 Port = Callable[[], int]
 Failed = Callable[[BaseException], None]
 
@@ -76,14 +79,8 @@ class RawWire:
     async def _answer(self, stream: asyncio.StreamReader) -> None:
         head = await stream.readuntil(b"\r\n\r\n")
         status = int(head.split()[1])
-        if status == 204:
-            self.reader.nothing()
+        if _over(self.reader, status):
             return
-        if status == 404 and self.reader._model.cut_away:
-            self.reader.finished = True
-            return
-        if status != 200:
-            raise Broken(f"{self.reader.name}: a stream was answered with {head[:200]!r}")
         self._received = b""
         while True:
             await self.may_read.wait()
@@ -139,7 +136,7 @@ class HttpxWire:
         headers = {"Last-Event-ID": self.reader.cursor} if self.reader.cursor else {}
         url = f"http://127.0.0.1:{self._port()}{self.reader.path}"
         async with httpx_sse.aconnect_sse(client, "GET", url, headers=headers) as source:
-            if _over(self.reader, source.response):
+            if _over(self.reader, source.response.status_code):
                 return
             last = ""
             async for each in source.aiter_sse():
@@ -192,7 +189,7 @@ class SseclientWire:
         headers = {"Last-Event-ID": self.reader.cursor} if self.reader.cursor else {}
         url = f"http://127.0.0.1:{self._port()}{self.reader.path}"
         with client.stream("GET", url, headers=headers) as answer:
-            if _over(self.reader, answer):
+            if _over(self.reader, answer.status_code):
                 return
             source: Any = answer.iter_bytes()
             for each in sseclient.SSEClient(source).events():
@@ -201,16 +198,16 @@ class SseclientWire:
                 self.reader.frame(each.event, each.data, each.id)
 
 
-def _over(reader: Reader, answer: httpx.Response) -> bool:
-    if answer.status_code == 204:
+def _over(reader: Reader, status: int) -> bool:
+    """Whether nothing follows an answer with this status. Raises Broken when it is none to be given."""
+    if status == 200:
+        return False
+    if status == 204:
         reader.nothing()
-        return True
-    if answer.status_code == 404 and reader._model.cut_away:
+    elif status == 404 and reader._model.cut_away:
         reader.finished = True
-        return True
-    if answer.status_code != 200:
-        raise Broken(f"{reader.name}: a stream was answered with {answer.status_code}")
-    return False
-
-
-Wire = RawWire | HttpxWire | SseclientWire
+    elif status in _PASSING:
+        reader.tally["told to try again"] += 1
+    else:
+        raise Broken(f"{reader.name}: a stream was answered with {status}")
+    return True

@@ -7,21 +7,24 @@ import random
 import sqlite3
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
 import httpx
 
+from .browser import BrowserWire, Chromium
 from .model import Broken, Model
 from .process import ANSWER_SECONDS, Server
 from .producers import LocalProducer, RemoteProducer
 from .proxy import Proxy
 from .reader import Reader
-from .wires import HttpxWire, RawWire, SseclientWire, Wire
+from .wires import HttpxWire, RawWire, SseclientWire
 
 CATCH_UP_SECONDS = 20.0
 """How long readers may take to be told everything once the service answers again."""
+
+Wire = RawWire | HttpxWire | SseclientWire | BrowserWire
 
 _EVERY = (None, None, "100ms", None, None, "300ms")
 
@@ -29,16 +32,19 @@ _EVERY = (None, None, "100ms", None, None, "300ms")
 class Size:
     """How much of everything: small for a test of seconds, full for minutes."""
 
-    def __init__(self, *, remotes: int, locals_: int, readers: int, storm: int, pause: float) -> None:
+    def __init__(
+        self, *, remotes: int, locals_: int, readers: int, pages: int, storm: int, pause: float
+    ) -> None:
         self.remotes = remotes
         self.locals = locals_
         self.readers = readers
+        self.pages = pages
         self.storm = storm
         self.pause = pause
 
 
-SMALL = Size(remotes=3, locals_=2, readers=6, storm=60, pause=0.08)
-FULL = Size(remotes=6, locals_=4, readers=12, storm=1000, pause=0.12)
+SMALL = Size(remotes=3, locals_=2, readers=6, pages=0, storm=60, pause=0.08)
+FULL = Size(remotes=6, locals_=4, readers=12, pages=3, storm=1000, pause=0.12)
 
 
 class World:
@@ -53,9 +59,10 @@ class World:
         self.seed = seed
         self.dice = random.Random(seed)
         self.model = Model(self.db)
-        self.server = Server(self.db, folder / "server.err", environment=environment)
-        self.second = Server(self.db, folder / "second.err")
+        self.server = Server(self.db, folder / "server", environment=environment)
+        self.second = Server(self.db, folder / "second")
         self.proxy = Proxy(random.Random(seed + 1))
+        self.chromium = Chromium()
         self.client = httpx.AsyncClient(timeout=30, trust_env=False)
         self.remotes: list[RemoteProducer] = []
         self.locals: list[LocalProducer] = []
@@ -91,7 +98,10 @@ class World:
             local = LocalProducer(f"l{number}", kind, place, self.model, self.size.pause)
             self.locals.append(local)
             await local.start(self.dice.randrange(2**30))
-        for number in range(self.size.readers):
+        pages = self.size.pages if Chromium.there() else 0
+        if pages:
+            await self.chromium.start()
+        for number in range(self.size.readers + pages):
             self._spawn(self._guarded(self._read(number)))
 
     async def end(self) -> None:
@@ -103,6 +113,7 @@ class World:
         for server in (self.server, self.second):
             if server.alive:
                 await server.kill()
+        await self.chromium.close()
         await self.proxy.close()
         await self.client.aclose()
 
@@ -128,7 +139,9 @@ class World:
 
     async def _read(self, number: int) -> None:
         dice = random.Random(f"{self.seed} reader {number}")
-        kind: type[Wire] = (RawWire, HttpxWire, RawWire, SseclientWire)[number % 4]
+        page = number >= self.size.readers
+        kind = (RawWire, HttpxWire, RawWire, SseclientWire)[number % 4]
+        name = "browser" if page else kind.__name__
         many = number % 3 == 0
         turn = 0
         while self._lives:
@@ -141,8 +154,9 @@ class World:
                     continue
                 run_id = dice.choice(active)
             every = dice.choice(_EVERY)
-            reader = Reader(f"{kind.__name__} {number}.{turn}", self.model, run_id=run_id, every=every)
-            wire = kind(reader, self.port, dice, self.failures.append)
+            reader = Reader(f"{name} {number}.{turn}", self.model, run_id=run_id, every=every)
+            told = (reader, self.port, dice, self.failures.append)
+            wire: Wire = BrowserWire(*told, self.chromium) if page else kind(*told)
             self.wires[number] = wire
             try:
                 await wire.run()
@@ -293,9 +307,6 @@ class World:
             if found != "ok":
                 raise Broken(f"integrity_check: {found}")
         self.tally["refolded"] = await refolded(self.db)
-
-    def descriptors(self) -> Sequence[int]:
-        return self.server.descriptors(), self.server.threads(), self.server.memory()
 
 
 async def refolded(db: Path) -> int:
