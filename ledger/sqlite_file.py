@@ -261,7 +261,11 @@ def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
     if name.startswith("SQLITE_CANTOPEN"):
         return ReadOnly(f"{path} cannot be opened; check that its folder is there and can be written.")
     if name.startswith("SQLITE_CORRUPT"):
-        return Unavailable(f"{path} is damaged ({error}) and cannot be used; restore a backup.")
+        # Also what comes of a disk that could not be read at that moment.
+        return Unavailable(
+            f"{path} cannot be used: it is damaged, or its disk fails ({error}). Run verify, and restore a "
+            "backup if it is."
+        )
     if name == "SQLITE_NOTADB":
         return NotALedger(f"{path} is not a ledger: it is no SQLite file at all. Name another file.")
     return Unavailable(f"{path} cannot be used: {error}.")
