@@ -116,8 +116,10 @@ class Course(Struct, array_like=True):
             at.append(max(floor, active))  # also for what is no number
             if len(reached) > _MAX_POINTS:  # a total that runs away before us keeps every share small
                 del reached[:-2:2], at[:-2:2]
-        self.total = total or 0
-        self.next = _threshold(done, self.total)
+        size = total or 0
+        if size != self.total:
+            self.total = size
+        self.next = _threshold(done, size)
 
     def retotal(self, done: int, total: int | None) -> None:
         """The total is another one now; the points stay, as they are in units of work."""

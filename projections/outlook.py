@@ -4,10 +4,10 @@ from collections.abc import Sequence
 
 from progress_ledger.ledger.times import seconds_between
 
-from .curve import Said
+from .curve import SAID_AT, Said
 from .estimate import Estimate, Plan, estimate
 from .stall import Limit, is_cut, limit
-from .state import RunState
+from .state import RunState, share_of
 
 __all__ = ("allowed_silence", "end_silence", "foretell", "remaining", "weigh")
 
@@ -54,18 +54,24 @@ def remaining(state: RunState, active: float) -> Estimate:
     )
 
 
-def foretell(state: RunState, share: float | None, active: float) -> None:
+def foretell(state: RunState, active: float) -> None:
     """Enter the place just reached into the run's course, and keep what is predicted at certain shares."""
     course = state.course
     at = max(0.0, active - course.cut)
     course.mark(state.done, state.total, at)
-    due = None if share is None else course.due(share)
+    said = course.said
+    if said and said[-1].share >= SAID_AT[-1]:
+        return
+    share = share_of(state)
+    if share is None or 100.0 * share < state.floor:
+        share = state.floor / 100.0
+    due = course.due(share)
     if due is None:
         return
     found = remaining(state, active)
     if found.seconds is not None:
         runs = state.prior.runs if state.prior is not None and found.basis not in ("mean", "declared") else 0
-        course.said.append(Said(due, at, found.seconds, found.low, found.high, runs))
+        said.append(Said(due, at, found.seconds, found.low, found.high, runs))
 
 
 def end_silence(state: RunState, share: float | None, seconds: float) -> None:

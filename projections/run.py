@@ -22,13 +22,14 @@ from progress_ledger.ledger.events import (
     Ticked,
     TotalChanged,
 )
+from progress_ledger.ledger.tick_line import TickLine
 from progress_ledger.ledger.times import seconds_between
 
 from .history import Prior
 from .outlook import end_silence, foretell, weigh
 from .state import RunState, StageState, active_seconds, share_of
 
-__all__ = ("MAX_COUNTERS", "MAX_STAGES", "apply", "follow")
+__all__ = ("MAX_COUNTERS", "MAX_STAGES", "apply", "drop_counts", "follow", "listen", "mark")
 
 MAX_COUNTERS = 1_000
 """Different names a run's ``counts`` may have; later ones are not counted."""
@@ -51,7 +52,7 @@ def apply(state: RunState | None, event: Event, prior: Prior | None = None) -> R
     return state
 
 
-def follow(state: RunState, event: Event, position: int) -> None:
+def follow(state: RunState, event: Event | TickLine, position: int) -> None:
     """What :func:`apply` does with an event that is known to be the state's next, at ``position``."""
     data = event.data
     time = at = event.time
@@ -79,17 +80,17 @@ def follow(state: RunState, event: Event, position: int) -> None:
                     moved = _correct_counts(state.counts, counts, stale=done < state.done)
                     done = state.done
                 if len(state.counts) > MAX_COUNTERS:
-                    _drop_counts(state.counts)
+                    drop_counts(state.counts)
         if data.message is not None:
             state.message = data.message
         if moved:
             state.done = done
             state.ticks += 1
             if at > state.loud_until:
-                _listen(state, at)
+                listen(state, at)
             state.last_progress_at = at
             if done >= state.course.next:
-                _mark(state, at)
+                mark(state, at)
     else:
         step = _STEPS.get(data.type)
         if step is not None:
@@ -118,11 +119,12 @@ def _settle(state: RunState) -> None:
 
 
 def _progressed(state: RunState, at: str) -> None:
-    _listen(state, at)
+    listen(state, at)
     state.last_progress_at = at
 
 
-def _listen(state: RunState, at: str) -> None:
+def listen(state: RunState, at: str) -> None:
+    """A silence ends at ``at``, which is beyond ``loud_until``."""
     # A silence that matters is a minute or longer, so it ends in another minute than it began, and no time
     # within a minute is greater as a text than its 60th second.
     since = state.silent_since
@@ -132,14 +134,12 @@ def _listen(state: RunState, at: str) -> None:
         end_silence(state, share_of(state), seconds)
 
 
-def _mark(state: RunState, at: str) -> None:
+def mark(state: RunState, at: str) -> None:
+    """``done`` has reached what the course wants to remember."""
     # Only while running, so that no pause is open.
-    share = share_of(state)
-    if share is None or 100.0 * share < state.floor:
-        share = state.floor / 100.0 if state.floor else None
     started = state.started_at
     active = 0.0 if started is None else seconds_between(started, at) - state.paused_seconds
-    foretell(state, share, max(0.0, active))
+    foretell(state, max(0.0, active))
 
 
 def _queued(state: RunState, data: RunSpec, at: str) -> None:
@@ -193,7 +193,7 @@ def _add_counts(counts: dict[str, int], more: dict[str, int]) -> bool:
         counts[name] = min(MAX_COUNT, counts.get(name, 0) + count)
         moved = moved or count > 0
     if len(counts) > MAX_COUNTERS:
-        _drop_counts(counts)
+        drop_counts(counts)
     return moved
 
 
@@ -208,7 +208,8 @@ def _correct_counts(counts: dict[str, int], now: dict[str, int], *, stale: bool)
     return moved
 
 
-def _drop_counts(counts: dict[str, int]) -> None:
+def drop_counts(counts: dict[str, int]) -> None:
+    """Keep the first :data:`MAX_COUNTERS`."""
     # The first names stay: a producer that invents a name for each item must not fill the memory.
     for name in list(counts)[MAX_COUNTERS:]:
         del counts[name]
