@@ -3,9 +3,9 @@
 import asyncio
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import cast
+from typing import Any, cast
 
 import anyio
 from anyio.abc import TaskGroup
@@ -17,8 +17,10 @@ from .events import CancelRequested, Payload, RunSpec
 from .ids import new_run_id
 from .log import Accepted, Append, EventLog
 from .memory import MemoryLog
+from .once import run_once
 from .owner import default_name, is_dead, parse_owner
 from .reporting import Reporting
+from .run import Run
 from .sink import Created, News
 from .sqlite import SQLiteLog
 from .sqlite_file import Durability
@@ -177,6 +179,21 @@ class Ledger(Reporting):
             await interrupt_dead(self, owner.name)
             accepted = await self._one(request)
         return Created(run_id, accepted.receipts[0], accepted.appended > 0)
+
+    def run_once(
+        self, name: str, *, kind: str = "once", **options: Any
+    ) -> AbstractAsyncContextManager[Run | None]:
+        """Do a job once, over all processes and restarts: ``async with ledger.run_once("add_index") as run``.
+
+        ``run`` is None when a run of this ``kind`` and ``name`` (its scope) completed before: leave the job
+        alone. Otherwise it is open, recorded and the only one. What failed, was cancelled or died is tried
+        again, as the next attempt. ``options`` are those of :meth:`run`, save ``scope``, ``slot``,
+        ``retry_of`` and ``strict``.
+
+        Entering raises SlotTaken while another process is at it, and whatever else keeps the run from being
+        recorded; so does leaving, when its end could not be written.
+        """
+        return run_once(self.log, self.run, name, kind=kind, **options)
 
     async def append(
         self, run_id: str, events: Sequence[Payload | Draft], *, expected_version: int | None = None

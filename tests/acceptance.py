@@ -218,11 +218,6 @@ ELSEWHERE: dict[str, tuple[str, ...]] = {
     "E22": ("test_a_pruned_run_is_gone_and_its_id_stays_taken",),
 }  # fmt: skip
 
-LEFT_OUT = {
-    "C14": "a registry of jobs that run once belongs to the program that owns them; a fixed run id "
-    "and a slot keep a second one out",
-}
-
 
 def _marked(path: Path) -> dict[str, list[str]]:
     found: dict[str, list[str]] = defaultdict(list)
@@ -265,14 +260,13 @@ def wrong() -> list[str]:
             for test in tests
             if "MISSING" in test
         ),
-        *(f"{row}: left out, and proven all the same" for row in LEFT_OUT if found[row]),
     ]
 
 
 def page(outcomes: dict[str, str] | None = None) -> str:
     """The page. ``outcomes`` by test; without them the column says nothing new."""
     found = proofs()
-    open_rows = [row for row in ROWS if not found[row] and row not in LEFT_OUT]
+    open_rows = [row for row in ROWS if not found[row]]
     lines = [
         "# Acceptance: five systems, row by row",
         "",
@@ -281,8 +275,8 @@ def page(outcomes: dict[str, str] | None = None) -> str:
         "Five programs that report progress in five ways are what this project has to replace. Each row is "
         "one thing they do or should have done, and the test that proves it here.",
         "",
-        f"Proven: {sum(bool(tests) for tests in found.values())} of {len(ROWS)}; left out with a reason: "
-        f"{len(LEFT_OUT)}; not proven by a test of its own: {len(open_rows)}.",
+        f"Proven: {sum(bool(tests) for tests in found.values())} of {len(ROWS)}; not proven by a test of its "
+        f"own: {len(open_rows)}.",
     ]
     for letter, title in SYSTEMS.items():
         lines += ["", f"## {letter}. {title}", "", "| id | what | proven by | result |", "|---|---|---|---|"]
@@ -290,14 +284,14 @@ def page(outcomes: dict[str, str] | None = None) -> str:
             if row[0] != letter:
                 continue
             tests = found[row]
-            shown = "<br>".join(f"`{test}`" for test in tests) or LEFT_OUT.get(row, "no test of its own yet")
+            shown = "<br>".join(f"`{test}`" for test in tests) or "no test of its own yet"
             lines.append(f"| {row} | {what} | {shown} | {_result(row, tests, outcomes)} |")
     return "\n".join(lines) + "\n"
 
 
 def _result(row: str, tests: list[str], outcomes: dict[str, str] | None) -> str:
     if not tests:
-        return "left out" if row in LEFT_OUT else "open"
+        return "open"
     if outcomes is None:
         return "pass"
     results = {outcomes.get(test, "not run") for test in tests}
