@@ -8,7 +8,7 @@ import sys
 
 import pytest
 
-from benchmarks import load
+from benchmarks.streams.checked import Readers
 from tests import tree
 
 
@@ -34,6 +34,6 @@ def test_a_small_load_delivers_every_event_to_every_stream() -> None:
     [(5, 4, {}), (7, 4, {"events lost": 2}), (4, 4, {"events repeated": 1})],
 )
 def test_a_reader_sees_a_gap_and_a_repeat(number: int, before: int, fault: dict[str, int]) -> None:
-    readers = load._Readers(0, (), 0)
+    readers = Readers(0, (), 0)
     readers._follows(number, before)
     assert readers.faults == fault
