@@ -375,3 +375,9 @@ def test_a_spec_of_wrong_shape_is_refused_in_python_too() -> None:
     ):
         with pytest.raises((InvalidRun, TooLarge)):
             draft_run(spec)
+
+
+@pytest.mark.parametrize("data", [rb'{"done":1', rb'{"done":1,"message":"\ud800"}'])
+def test_a_text_that_breaks_off_and_half_a_surrogate_pair_are_told_as_what_they_may_be(data: bytes) -> None:
+    with pytest.raises(Malformed, match="breaks off, or a text in it holds half of a surrogate pair"):
+        parse_event("ticked", data)
