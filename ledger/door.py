@@ -201,7 +201,9 @@ def decode_error(error: Exception, wrong: _Wrong, where: str) -> LedgerError:
         return Malformed("The text is not UTF-8.")
     if "truncated" in str(error):
         # What the decoder also says of a lone surrogate at the end of a text.
-        return Malformed("The text is not JSON: it breaks off, or a text in it holds half of a surrogate pair.")
+        return Malformed(
+            "The text is not JSON: it breaks off, or a text in it holds half of a surrogate pair."
+        )
     return Malformed(f"The text is not JSON: {error}.")
 
 
