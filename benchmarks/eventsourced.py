@@ -8,37 +8,81 @@ from __future__ import annotations
 
 import threading
 import time
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 from uuid import UUID
 
 from eventsourcing.application import Application
 from eventsourcing.domain import Aggregate, event
 from eventsourcing.utils import EnvType
 
-__all__ = ("Job", "Jobs", "append_seconds", "environment", "opened")
+from progress_ledger.ledger.events import Completed, Payload, RunSpec, StageChanged, Ticked
+
+__all__ = ("Job", "Jobs", "append_seconds", "environment", "opened", "report")
 
 
 class Job(Aggregate):
-    """One run."""
+    """One run, with what its events said last."""
 
     @event("Started")
-    def __init__(self, kind: str, total: int) -> None:
+    def __init__(self, kind: str, title: str | None = None, total: int | None = None) -> None:
         self.kind = kind
+        self.title = title
+        self.total = total
+        self.status = "running"
+        self.stage: str | None = None
+        self.done = 0
+        self.counts: dict[str, int] = {}
+        self.message: str | None = None
+        self.result: Any = None
+
+    @event("StageChanged")
+    def enter(self, stage: str, total: int | None) -> None:
+        """The next stage has begun."""
+        self.stage = stage
         self.total = total
         self.done = 0
-        self.message: str | None = None
 
     @event("Ticked")
-    def tick(self, done: int, message: str | None) -> None:
+    def tick(self, done: int, message: str | None = None, counts: dict[str, int] | None = None) -> None:
         """So much is done."""
         self.done = done
-        self.message = message
+        if counts:
+            self.counts |= counts
+        if message is not None:
+            self.message = message
+
+    @event("Completed")
+    def complete(self, result: Any) -> None:
+        """All is done."""
+        self.status = "completed"
+        self.result = result
 
 
 class Jobs(Application[UUID]):
     """Its events, and the notification log over all of them."""
+
+
+def report(payloads: Iterable[Payload]) -> Job:
+    """A job to which the same happened as to a run with these events. Not saved yet."""
+    waiting = iter(payloads)
+    spec = next(waiting)
+    assert isinstance(spec, RunSpec)
+    job = Job(kind=spec.kind, title=spec.title)
+    for payload in waiting:
+        match payload:
+            case StageChanged():
+                job.enter(payload.stage, payload.total or None)
+            case Ticked():
+                assert payload.done is not None
+                job.tick(payload.done, payload.message, payload.counts)
+            case Completed():
+                job.complete(payload.result)
+            case _:
+                raise TypeError(f"{payload!r} is nothing that happens to a job here.")
+    return job
 
 
 def environment(path: Path) -> EnvType:
