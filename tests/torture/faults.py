@@ -21,6 +21,18 @@ async def kill_server(world: World) -> None:
     await world.server.start()
 
 
+async def kill_starting(world: World) -> None:
+    """The server is killed, and so is the next one while it starts, or it is told to end."""
+    await world.server.kill()
+    starting = asyncio.create_task(world.server.try_start())
+    await asyncio.sleep(world.dice.uniform(0.05, 1.0))
+    world.server.signal(world.dice.choice((signal.SIGKILL, signal.SIGTERM)))
+    await starting
+    async with asyncio.timeout(12):
+        await world.server.gone()
+    await world.server.start()
+
+
 async def stop_server(world: World) -> None:
     """SIGTERM: it drains, ends with status 0, and a new one goes on."""
     status = await world.server.terminate()
@@ -159,6 +171,7 @@ async def step_clock(world: World) -> None:
 NETWORK: tuple[Fault, ...] = (cut_connections, half_open, stall_readers, reconnect_storm)
 PROCESSES: tuple[Fault, ...] = (
     kill_server,
+    kill_starting,
     stop_server,
     kill_producer,
     kill_all,

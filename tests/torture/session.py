@@ -51,7 +51,7 @@ class Report:
             "snapshots held against a fold": torn.snapshots_checked,
             "runs folded afresh at the end": torn.tally["refolded"],
             "server starts": torn.server.starts + torn.second.starts,
-            "longest start of a server, s": round(torn.server.slowest_start, 2),
+            "longest start, waits for a processor apart, s": round(torn.server.slowest_start, 2),
             "longest until it answered again, s": round(torn.slowest, 2),
             "longest until every reader was told all, s": round(torn.slowest_reader, 2),
             **{key: count for key, count in sorted(torn.tally.items()) if key != "refolded"},
