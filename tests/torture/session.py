@@ -136,7 +136,7 @@ async def torture(
         except Exception as error:
             first = torn.failures[0] if torn.failures else error
             report.broken = f"{type(first).__name__}: {first}"
-            report.folder = None if mounted else str(place)
+            report.folder = str(place)
             if not isinstance(first, AssertionError):
                 say("".join(traceback.format_exception(first)))
         finally:
@@ -144,6 +144,9 @@ async def torture(
             report.take(torn)
             report.slopes = samples.slopes()
     if mounted:
+        if report.broken is not None:
+            report.folder = tempfile.mkdtemp(prefix="torture-kept-")
+            shutil.copytree(place, report.folder, dirs_exist_ok=True)
         disk.unmount(place)
     if folder is None and (mounted or report.broken is None):
         shutil.rmtree(place, ignore_errors=True)
