@@ -10,7 +10,7 @@ from progress_ledger.ledger.bundle import parse_line
 from progress_ledger.ledger.merkle import TILE_WIDTH, Edge, leaf_hashes
 from progress_ledger.ledger.note import Checkpoint, VerifierKey, parse_checkpoint, parse_note
 from progress_ledger.ledger.tiles import parse_entries, tile_path
-from progress_ledger.ledger.verify import MAX_FINDINGS, Finding, RuleCheck
+from progress_ledger.ledger.verify import MAX_FINDINGS, Finding, Row, RuleCheck
 
 from .client import Refused, Transport, get
 
@@ -59,6 +59,7 @@ async def verify_url(
         if not leaves:
             # Events of runs that go on are among the pruned ones: what follows cannot be held to the rules.
             numbers.clear()
+        rows: list[Row] = []
         for index, leaf in enumerate(leaves):
             position = edge.size + index + 1
             event = parse_line(b'{"position":%d,' % position + leaf[1:])
@@ -72,7 +73,8 @@ async def verify_url(
                 continue
             run, last = known or (next(fresh), 0)
             numbers[event.run_id] = run, position
-            rules.feed([(position, run, last, leaf)])
+            rows.append((position, run, last, leaf))
+        rules.feed(rows)
         for stop in sorted(stop for stop in stops if edge.size < stop < edge.size + width):
             part = edge.copy()
             part.append(hashes[: (stop - edge.size) * 32])

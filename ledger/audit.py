@@ -15,9 +15,11 @@ import msgspec
 from .bundle import BundleDamaged, BundleEvent, BundleReader, Manifest, parse_manifest
 from .errors import Unavailable
 from .note import Checkpoint, InvalidNote, VerifierKey, parse_checkpoint, parse_note
-from .verify import MAX_FINDINGS, Finding, RuleCheck
+from .verify import MAX_FINDINGS, Finding, Row, RuleCheck
 
 __all__ = ("BundleReport", "open_bundle", "verify_bundle")
+
+_ROWS = 256
 
 
 class BundleReport(msgspec.Struct, kw_only=True):
@@ -76,6 +78,18 @@ def verify_bundle(
     ended = 0
     with open_bundle(path) as (manifest, lines):
         reader = BundleReader(manifest, sizes=[one.size for one in held])
+        rows: list[Row] = []
+        offsets: dict[int, int] = {}
+
+        def check() -> int:
+            before = len(rules.findings)
+            over = len(rules.feed(rows))
+            for finding in rules.findings[before:]:
+                finding.start = offsets.get(finding.position or 0)
+            rows.clear()
+            offsets.clear()
+            return over
+
         try:
             for offset, event in reader.events(lines):
                 number, last = numbers.get(event.run_id, (len(numbers) + 1, 0))
@@ -83,14 +97,15 @@ def verify_bundle(
                     partial.add(event.run_id)
                 numbers[event.run_id] = number, event.position
                 if event.run_id not in partial:
-                    before = len(rules.findings)
-                    ended += len(rules.feed([(event.position, number, last, event.body)]))
-                    for finding in rules.findings[before:]:
-                        finding.start = offset
+                    rows.append((event.position, number, last, event.body))
+                    offsets[event.position] = offset
+                    if len(rows) == _ROWS:
+                        ended += check()
                 if on_event is not None:
                     on_event(event)
         except BundleDamaged as error:
             findings.append(_finding(error))
+        ended += check()
     findings += rules.findings
     if not findings:
         findings += _against(manifest, reader, held, notes, key)

@@ -28,6 +28,8 @@ from .verify import MAX_FINDINGS, Finding, RuleCheck, Seen
 __all__ = ("FileReport", "HashReport", "RuleReport", "check_hashes", "check_rules", "verify_file")
 
 _PORTION = 16 * TILE_WIDTH
+_ROWS = 512
+"""Events held against the rules at a time: few enough to stay in the processor's cache."""
 _TWO_PROCESSES = 100_000
 
 
@@ -201,8 +203,8 @@ def check_rules(
         (last,) = connection.execute("SELECT coalesce(max(position), 0) FROM event").fetchone()
         last = last if end is None else min(last, end)
         while at < last:
-            through = min(at + _PORTION, last)
-            ended = check.feed(events.execute(_EVENTS, (at, through)), on_event=on_event)
+            through = min(at + _ROWS, last)
+            ended = check.feed(events.execute(_EVENTS, (at, through)).fetchall(), on_event=on_event)
             at = through
             runs += len(ended)
             _check_rows(connection, check, ended, live=end is not None)

@@ -1,6 +1,8 @@
 """The rules of a history, event by event: each breach is a finding of its own kind."""
 
 import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
 
 from progress_ledger.ledger.verify import MAX_FINDINGS, RuleCheck
 
@@ -111,3 +113,76 @@ def test_every_event_is_shown_to_whoever_asks() -> None:
     check, seen = RuleCheck(), []
     check.feed(history(START, TICK, TICK), on_event=lambda event: seen.append(event.version))
     assert seen == [1, 2, 3]
+
+
+SOUND = [
+    '{"done":1}',
+    '{"done":1,"counts":{"passed":3},"message":"x"}',
+    '{"advance":2},"event_id":"e1"',
+    '{"done":1,"new_field":[1,{"a":"}"}]}',
+    '{"done":1},"v":2',
+]
+BROKEN = [
+    "{}",
+    '{"done":1,"advance":1}',
+    '{"done":-1}',
+    '{"done":1},"type":"paused"',
+    '{"done":1},"version":9',
+    '{"done":1}}',
+    '{"done":1}}\n{"data":{"done":1}',
+    '{"done":1,"message":"',
+    '"}',
+    '{"done":[',
+    '{"done":{',
+    '{"done":1}},',
+    '{"done":1}}]}',
+    '{"done":1}]}}',
+    "",
+]
+
+
+@given(
+    st.lists(st.sampled_from(SOUND + BROKEN) | st.text('{}[]":,\nda', max_size=6), max_size=8), st.booleans()
+)
+@example(['{"done":[', '{"done":1}},', '{"done":1}}]}}\n{"data":{"done":1}}\n{"data":{"done":1}'], True)
+def test_what_follows_a_head_is_judged_in_a_portion_as_it_is_alone(tails: list[str], ends: bool) -> None:
+    rows = history(START, *(("ticked", tail) for tail in tails), *([("completed", "{}")] if ends else []))
+    alone, together = RuleCheck(), RuleCheck()
+    over = [seen for row in rows for seen in alone.feed([row])]
+    assert together.feed(rows) == over
+
+    def sorted_findings(check: RuleCheck) -> list[tuple[int, str]]:
+        return sorted((finding.position or 0, finding.kind) for finding in check.findings)
+
+    assert sorted_findings(together) == sorted_findings(alone)
+    assert (together.events, together.unknown) == (alone.events, alone.unknown)
+    if not set(BROKEN).isdisjoint(tails):
+        assert together.findings
+    elif set(SOUND).issuperset(tails):
+        assert bool(together.findings) == (tails.count(SOUND[2]) > 1)
+
+
+def test_an_event_id_is_used_once_whatever_the_events_are_and_wherever_they_come() -> None:
+    rows = [
+        (1, 1, 0, body("a", 1, *START)),
+        (2, 1, 1, body("a", 2, *TICK, event_id="x")),
+        (3, 2, 0, body("b", 1, *START)),
+        (4, 2, 3, body("b", 2, *TICK, event_id="x")),
+        (5, 1, 2, body("a", 3, "noted", '{"message":"m"}', event_id="y")),
+        (6, 1, 5, body("a", 4, *TICK, event_id="y")),
+        (7, 1, 6, body("a", 5, "completed", event_id="z")),
+    ]
+    check = RuleCheck()
+    check.feed(rows)
+    assert [(finding.kind, finding.position, finding.run_id) for finding in check.findings] == [
+        ("event_id_twice", 6, "a")
+    ]
+
+
+def test_versions_go_on_beyond_those_that_are_kept_ready() -> None:
+    check = RuleCheck()
+    check.feed([(1, 1, 0, body("a", 1, *START))])
+    check.feed([(at, 1, at - 1, body("a", at, *TICK)) for at in range(2, 5000)])
+    assert check.findings == []
+    check.feed([(5000, 1, 4999, body("a", 5001, *TICK))])
+    assert kinds(check) == ["version_gap"]
