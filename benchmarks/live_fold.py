@@ -123,6 +123,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(json.dumps(runner.run(follow(chosen.follow, sys.stdin))))
         return
 
+    events: int = chosen.events
     here: list[float] = []
     there: list[float] = []
     busy: dict[str, list[float]] = {}
@@ -131,11 +132,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
         def rate(name: str, path: Path, lags: Lags | None) -> float:
             with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
-                seconds, processor = runner.run(
-                    append(path, tasks=chosen.tasks, events=chosen.events, lags=lags)
-                )
-            busy.setdefault(name, []).append(processor / chosen.events)
-            return chosen.events / seconds
+                seconds, processor = runner.run(append(path, tasks=chosen.tasks, events=events, lags=lags))
+            busy.setdefault(name, []).append(processor / events)
+            return events / seconds
 
         def folding() -> float:
             lags = Lags()

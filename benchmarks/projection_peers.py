@@ -20,6 +20,7 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
+from functools import singledispatchmethod
 from itertools import islice
 from pathlib import Path
 from typing import Any
@@ -36,7 +37,7 @@ from benchmarks.eventsourced import Jobs
 from benchmarks.harness import Report, interleave, machine, medians, options, spread
 from benchmarks.projection import drafts_of, in_a_process, pragmas_of, write_log
 from progress_ledger.ledger import codec
-from progress_ledger.ledger.events import Completed, Event, Payload, RunSpec, StageChanged, Ticked
+from progress_ledger.ledger.events import Completed, Event, Payload, StageChanged, Started, Ticked
 from progress_ledger.projections.run import apply
 from progress_ledger.projections.state import RunState
 
@@ -97,7 +98,7 @@ def event_of(told: Any, position: int, run_id: str) -> Event:
 
 
 _PAYLOADS: dict[str, Callable[[Any], tuple[str, Payload]]] = {
-    "Started": lambda told: ("started", RunSpec(kind=told.kind, title=told.title)),
+    "Started": lambda told: ("started", Started(kind=told.kind, title=told.title)),
     "StageChanged": lambda told: ("stage_changed", StageChanged(stage=told.stage, total=told.total)),
     "Ticked": lambda told: ("ticked", Ticked(done=told.done, counts=told.counts, message=told.message)),
     "Completed": lambda told: ("completed", Completed(result=told.result)),
@@ -120,6 +121,7 @@ class View(SQLiteTrackingRecorder):
 class Progress(Projection[View]):
     """Keeps the view."""
 
+    @singledispatchmethod
     def process_event(self, domain_event: Any, tracking: Tracking) -> None:
         job, version = str(domain_event.originator_id), domain_event.originator_version
         at = domain_event.timestamp.isoformat()
