@@ -77,7 +77,7 @@ def described(history: KindHistory, *, runs: bool = True) -> dict[str, Any]:
 def explained(state: RunState, history: KindHistory | None, now: float) -> dict[str, Any]:
     """A run's ETA at ``now`` with the numbers and the sentences behind it."""
     snapshot = view(state, now)
-    found = remaining(state, active_seconds(state, format_time(now)))
+    found = remaining(state, active_seconds(state, format_time(now)), explain=True)
     return {
         "run_id": snapshot.run_id,
         "kind": snapshot.kind,

@@ -8,7 +8,7 @@ import re
 from datetime import UTC, datetime
 from functools import lru_cache
 
-__all__ = ("format_time", "normalise_time", "parse_time", "seconds_between")
+__all__ = ("format_time", "normalise_time", "parse_time", "read_time", "seconds_between")
 
 
 _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-]\d\d:\d\d)", re.ASCII)
@@ -26,16 +26,21 @@ def _second(seconds: int) -> str:
     return datetime.fromtimestamp(seconds, UTC).isoformat(timespec="seconds")[:19]
 
 
+def read_time(text: str) -> float:
+    """What :func:`parse_time` returns, for a time that is asked for once: remembering it takes longer."""
+    moment = datetime.fromisoformat(text)
+    if moment.tzinfo is None:
+        raise ValueError(f"{text!r} has no time zone")
+    return moment.timestamp()
+
+
 @lru_cache(maxsize=4096)
 def parse_time(text: str) -> float:
     """Seconds since the epoch of a time the log wrote.
 
     Raises ValueError when the text is not RFC 3339 with a zone.
     """
-    moment = datetime.fromisoformat(text)
-    if moment.tzinfo is None:
-        raise ValueError(f"{text!r} has no time zone")
-    return moment.timestamp()
+    return read_time(text)
 
 
 def normalise_time(text: str) -> str:

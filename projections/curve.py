@@ -78,14 +78,6 @@ class StageCourse(Struct, array_like=True):
     begun: float
     cells: list[float]
 
-    def at(self, share: float) -> float:
-        """Active seconds of the run when `share` of this stage was done."""
-        if not self.cells:
-            return self.begun + share * self.seconds
-        cell = min(bisect_left(GRID, share), CELLS - 1)
-        inside = (share - _STARTS[cell]) / (GRID[cell] - _STARTS[cell])
-        return self.begun + sum(self.cells[:cell]) + min(1.0, max(0.0, inside)) * self.cells[cell]
-
 
 class Course(Struct, array_like=True):
     """The stages that are over, and points (done, active seconds) of the current one.
@@ -163,20 +155,15 @@ class Course(Struct, array_like=True):
             kept = cells if curves < _MAX_CURVES else []
             self.past.append(StageCourse(self.stage, size, seconds, self.begun, kept))
 
-    def when(self, stage: str, share: float, size: float, active: float) -> float | None:
-        """Active seconds when `share` of `stage` was done, None when it never was entered.
-
-        `size` is the total to take for the current stage, `active` the present.
-        """
-        if stage != self.stage:
-            return next((past.at(share) for past in self.past if past.name == stage), None)
-        want = share * size
-        k = bisect_left(self.done, want)
-        d0, t0 = (self.done[k - 1], self.at[k - 1]) if k else (0, self.begun)
-        if k == len(self.done):
+    def reached(self, want: float, active: float) -> float:
+        """Active seconds when `want` of the current stage was done; `active` is the present."""
+        points, at = self.done, self.at
+        k = bisect_left(points, want)
+        d0, t0 = (points[k - 1], at[k - 1]) if k else (0, self.begun)
+        if k == len(points):
             return min(t0, active)
-        d1, t1 = self.done[k], self.at[k]
-        return t0 + (t1 - t0) * (want - d0) / (d1 - d0) if d1 > d0 else t0
+        d1 = points[k]
+        return t0 + (at[k] - t0) * (want - d0) / (d1 - d0) if d1 > d0 else t0
 
     def silence(self, share: float | None, seconds: float) -> None:
         """A silence of `seconds` ended where `share` of the run was done."""

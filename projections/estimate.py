@@ -12,14 +12,13 @@ times sixty.
 """
 
 from bisect import bisect_left
-from collections.abc import Mapping, Sequence
-from math import exp, isfinite, log, sqrt
-from typing import NamedTuple
+from collections.abc import Sequence
+from math import exp, isfinite, log
 
 from msgspec import Struct
 
-from .curve import CELLS, GRID, Course
-from .history import Prior
+from .curve import Course, along
+from .ground import Ground, Typical, reached
 
 __all__ = (
     "NOTHING",
@@ -34,10 +33,8 @@ __all__ = (
     "STEADY",
     "UNSTEADY",
     "Estimate",
-    "Plan",
     "estimate",
     "longest",
-    "overall",
 )
 
 PRIOR_SHARE = 0.6
@@ -78,19 +75,11 @@ _MOST = 1e12
 _NEWER = tuple((1.0 - 0.5**k, 0.5**k) for k in range(1, HALVES + 1))
 
 
-class Plan(NamedTuple):
-    """A stage the run has or will have: its weight on any scale, and its total where one is known."""
-
-    name: str
-    weight: float
-    total: int | None = None
-
-
 class Estimate(Struct, gc=False):
     """Seconds left, finite and never negative, or None when there is no ground for a number.
 
     `low` and `high` are None until the kind has past errors of its own. `basis` is `history:N`, `declared`,
-    `mean` or None. `why` names the numbers behind it.
+    `mean` or None. `why` names the numbers behind it, where they were asked for.
     """
 
     seconds: float | None = None
@@ -100,80 +89,57 @@ class Estimate(Struct, gc=False):
     why: dict[str, float] = {}
 
 
+_UNASKED: dict[str, float] = {}
+
 NOTHING = Estimate()
 """No number can be given."""
 
 
-class _Place(NamedTuple):
-    stage: str
-    share: float
-    size: float  # total of the stage, where it is the current one
+def estimate(ground: Ground, course: Course, done: int, active: float, *, explain: bool = False) -> Estimate:
+    """The time left after `active` seconds of work, with `done` of the stage's total done.
 
-
-class _Typical(NamedTuple):
-    spent: float
-    left: float
-    middle: _Place  # where a typical run is after half of what is spent
-    later: _Place  # after three quarters
-
-
-def overall(plan: Sequence[Plan], stage: str, share: float | None) -> float | None:
-    """The share of the whole run that is done when `share` of `stage` is; None when that is unknown."""
-    if share is None:
-        return None
-    if len(plan) == 1 and plan[0].name == stage:
-        return share
-    weights = _weights(plan)
-    for k, part in enumerate(plan):
-        if part.name == stage:
-            return min(1.0, sum(weights[:k]) + weights[k] * share)
-    return None
-
-
-def estimate(
-    course: Course,
-    prior: Prior | None,
-    *,
-    plan: Sequence[Plan],
-    stage: str,
-    done: int,
-    total: int | None,
-    active: float,
-    declared: bool = False,
-) -> Estimate:
-    """The time left after `active` seconds of work, with `done` of `total` in `stage`.
-
-    `plan` holds the run's stages in order, one named "" for a run without any; `declared` says that its
-    weights are the producer's. Pure: nothing passed in is changed, and the same arguments give the same
-    answer.
+    Pure: nothing passed in is changed, and the same arguments give the same answer. With `explain` it says
+    why.
     """
-    active = min(_MOST, max(0.0, active)) if isfinite(active) else 0.0
-    own = "declared" if declared else "mean"
-    typical = None if prior is None else _typical(course, prior, plan, stage, done, total)
-    if total is not None and done >= total and _is_last(plan, prior, stage):
-        return Estimate(0.0, None, None, own if prior is None or typical is None else f"history:{prior.runs}")
-    share = min(1.0, done / total) if total else None
-    plain = _plain(course, plan, stage, share, total or 0, active)
-    if prior is None or typical is None:
-        return (
-            NOTHING if plain is None else Estimate(min(_MOST, plain), None, None, own, {"plain_mean": plain})
-        )
-    seconds = typical.left
-    whole = typical.spent + typical.left
-    why = {"typical_seconds": whole, "typical_left": typical.left}
-    if typical.spent > 1e-6 * whole and active > 0.0:
-        tau = typical.spent / whole
-        pace, unsteady = _pace(course, typical, active)
+    total = ground.total
+    if ground.last and done >= total:
+        return Estimate(0.0, None, None, ground.basis)
+    if not 0.0 <= active <= _MOST:
+        active = min(_MOST, max(0.0, active)) if isfinite(active) else 0.0
+    plain = _plain(ground, course, done, active) if total else None
+    typical = ground.typical
+    if typical is None:
+        if plain is None:
+            return NOTHING
+        why: dict[str, float] = {"plain_mean": plain} if explain else _UNASKED
+        return Estimate(min(_MOST, plain), None, None, ground.own, why)
+    size = float(total or max(typical.size, done, 1.0))
+    share = min(1.0, done / size)
+    inside = along(typical.curve, share) * typical.scale
+    spent = typical.behind + inside
+    left = max(0.0, typical.here - inside) + typical.ahead
+    if left <= 0.0:  # past runs were over by now: a hundredth of an even pace, so that it is not nothing
+        left = (spent + 1e-9) * max(1.0 - share, 1e-3) / 100.0
+    whole = spent + left
+    seconds = left
+    why = {"typical_seconds": whole, "typical_left": left} if explain else _UNASKED
+    if spent > 1e-6 * whole and active > 0.0:
+        tau = spent / whole
+        pace = log(active / spent)  # how much slower than typical the run goes
+        change, unsteady = _change(typical, course, spent, share, size, active)
+        pace += change
         trust = tau / (tau + PRIOR_SHARE * unsteady)
         seconds *= exp(trust * pace)
-        why |= {"share_of_time": tau, "pace": exp(pace), "trust_in_this_run": trust}
+        if explain:
+            why |= {"share_of_time": tau, "pace": exp(pace), "trust_in_this_run": trust}
         if plain is not None and plain > 0.0 and seconds > 0.0:
-            part = PLAIN / prior.runs
+            part = PLAIN / typical.runs
             seconds = seconds ** (1.0 - part) * plain**part
-            why["plain_mean"] = plain
+            if explain:
+                why["plain_mean"] = plain
     seconds = min(_MOST, seconds)
-    low, high = _band(prior.errors, seconds)
-    return Estimate(seconds, low, high, f"history:{prior.runs}", why)
+    low, high = _band(ground.errors, seconds)
+    return Estimate(seconds, low, high, ground.basis, why)
 
 
 def longest(own: float | None, children: Sequence[float | None]) -> float | None:
@@ -188,151 +154,85 @@ def longest(own: float | None, children: Sequence[float | None]) -> float | None
     )
 
 
-def _weights(plan: Sequence[Plan]) -> list[float]:
-    whole = sum(max(0.0, part.weight) for part in plan)
-    if whole <= 0.0:
-        return [1.0 / len(plan)] * len(plan)
-    return [max(0.0, part.weight) / whole for part in plan]
-
-
-def _is_last(plan: Sequence[Plan], prior: Prior | None, stage: str) -> bool:
-    if plan and plan[-1].name != stage:
-        return False
-    later = prior is not None and any(part.name == stage for part in prior.stages[:-1])
-    return not (later and len(plan) > 1)
-
-
-def _pace(course: Course, typical: _Typical, active: float) -> tuple[float, float]:
-    """How much slower than typical (a logarithm) the run goes, and how unsteady that is; 1 is usual."""
-    pace = log(active / typical.spent)
-    middle = course.when(*typical.middle, active)
-    later = course.when(*typical.later, active)
+def _change(
+    typical: Typical, course: Course, spent: float, share: float, size: float, active: float
+) -> tuple[float, float]:
+    """How much slower the run goes of late (a logarithm), and how unsteady its pace is; 1 is usual."""
+    middle = _when(typical, course, 0.5 * spent, share, size, active)
+    later = _when(typical, course, 0.75 * spent, share, size, active)
     if middle is None or later is None:
-        return pace, FITFUL
+        return 0.0, FITFUL
     least = 1e-3 * active  # a part that took no time at all says no more than a very fast one
     last_half = max(active - middle, least)
     change = log(last_half / max(middle, least)) ** 2
     within = log(max(active - later, least) / max(later - middle, least)) ** 2
     lasting = change / (change + NOISE * within + UNSTEADY**2)
-    pace += lasting * log(2.0 * last_half / active)
-    return pace, min(FITFUL, STEADY + ((1.0 - lasting) * change + lasting * within) / UNSTEADY**2)
-
-
-def _typical(
-    course: Course, prior: Prior, plan: Sequence[Plan], stage: str, done: int, total: int | None
-) -> _Typical | None:
-    """What a typical run of this size has behind and before it at this place; None for an unknown stage."""
-    at = next((k for k, part in enumerate(prior.stages) if part.name == stage), None)
-    if at is None:
-        return None
-    sizes = {part.name: part.total for part in plan if part.total}
-    for past in course.past:
-        if past.total:
-            sizes[past.name] = past.total
-    if total:
-        sizes[stage] = total
-    scale, usual = _scale(prior, sizes)
-    seconds = [part.curve[-1] * by for part, by in zip(prior.stages, scale, strict=True)]
-    here = prior.stages[at]
-    size = float(total or max(here.total * usual, done, 1.0))
-    share = min(1.0, done / size)
-    inside = here.spent(share) * scale[at]
-    spent = sum(seconds[:at]) + inside
-    left = max(0.0, seconds[at] - inside) + sum(seconds[at + 1 :])
-    if left <= 0.0:  # past runs were over by now: a hundredth of an even pace, so that it is not nothing
-        left = (spent + 1e-9) * max(1.0 - share, 1e-3) / 100.0
-
-    def place(want: float) -> _Place:
-        for k in range(at):
-            if want <= seconds[k]:
-                return _Place(prior.stages[k].name, _reached(prior.stages[k].curve, want / scale[k]), 0.0)
-            want -= seconds[k]
-        return _Place(here.name, min(share, _reached(here.curve, want / scale[at])), size)
-
-    return _Typical(spent, left, place(0.5 * spent), place(0.75 * spent))
-
-
-def _scale(prior: Prior, sizes: Mapping[str, int]) -> tuple[list[float], float]:
-    """How much larger than in the typical run each stage is, and what that is where a size is unknown."""
-    ratios = [
-        sizes[part.name] / part.total if part.total and part.name in sizes else 0.0 for part in prior.stages
-    ]
-    known = sorted(ratio for ratio in ratios if ratio)
-    if not known:
-        return [1.0] * len(ratios), 1.0
-    n = len(known)
-    usual = known[n // 2] if n % 2 else sqrt(known[n // 2 - 1] * known[n // 2])
-    return [ratio or usual for ratio in ratios], usual
-
-
-def _reached(curve: Sequence[float], seconds: float) -> float:
-    """The share at which `curve` reaches `seconds`."""
-    k = bisect_left(curve, seconds)
-    if k >= CELLS:
-        return 1.0
-    low, start = (GRID[k - 1], curve[k - 1]) if k else (0.0, 0.0)
-    rise = curve[k] - start
-    return low + (GRID[k] - low) * (seconds - start) / rise if rise > 0.0 else low
-
-
-def _plain(
-    course: Course, plan: Sequence[Plan], stage: str, share: float | None, size: int, active: float
-) -> float | None:
-    """The plain mean, moved towards the pace of the newer halves of the work."""
-    reached = overall(plan, stage, share)
-    if reached is None or reached <= 0.0 or active <= 0.0:
-        return None
-    mean = active * (1.0 - reached) / reached
-    if mean <= 0.0:
-        return 0.0
-    if len(plan) == 1 and plan[0].name == stage == course.stage:
-        return mean * _drift_alone(course, reached * size, active)
-    weights = _weights(plan)
-    moved = 0.0
-    part = 1.0
-    for _ in range(HALVES):
-        part /= 2.0
-        begun = _when(course, plan, weights, stage, reached * (1.0 - part), size, active)
-        if begun is not None:
-            moved += log(max((active - begun) / active / part, 1e-3))
-    moved /= HALVES + 1
-    return mean * exp(moved if moved < 0.0 else SLOWER * moved)
-
-
-def _drift_alone(course: Course, done: float, active: float) -> float:
-    # The same for a run in one stage, as nearly every run is, and asked for by each of its frames: without
-    # the way over the plan, and with the logarithm of a product for the sum of logarithms.
-    reached, at = course.done, course.at
-    product = 1.0
-    for kept, part in _NEWER:
-        want = kept * done
-        k = bisect_left(reached, want)
-        if k == len(reached):
-            begun = min(at[k - 1] if k else course.begun, active)
-        else:
-            d0, t0 = (reached[k - 1], at[k - 1]) if k else (0, course.begun)
-            rise = reached[k] - d0
-            begun = t0 + (at[k] - t0) * (want - d0) / rise if rise > 0 else t0
-        product *= max((active - begun) / active / part, 1e-3)
-    moved = log(product) / (HALVES + 1)
-    return exp(moved if moved < 0.0 else SLOWER * moved)
+    unsteady = STEADY + ((1.0 - lasting) * change + lasting * within) / UNSTEADY**2
+    return lasting * log(2.0 * last_half / active), min(FITFUL, unsteady)
 
 
 def _when(
-    course: Course,
-    plan: Sequence[Plan],
-    weights: Sequence[float],
-    stage: str,
-    reached: float,
-    size: int,
-    active: float,
+    typical: Typical, course: Course, want: float, share: float, size: float, active: float
 ) -> float | None:
-    """Active seconds when `reached` of the whole run was done."""
-    for part, weight in zip(plan, weights, strict=True):
-        if reached <= weight or part.name == stage:
-            inside = min(1.0, reached / weight) if weight > 0.0 else 0.0
-            return course.when(part.name, inside, size, active)
-        reached -= weight
+    """Active seconds when this run was where a typical run is after `want` seconds."""
+    for seconds, curve, scale, met in typical.before:
+        if want <= seconds:
+            return None if met is None else met.at(reached(curve, want / scale))
+        want -= seconds
+    place = reached(typical.curve, want / typical.scale)
+    return course.reached(min(share, place) * size, active)
+
+
+def _plain(ground: Ground, course: Course, done: int, active: float) -> float | None:
+    """The plain mean, moved towards the pace of the newer halves of the work."""
+    before = ground.before
+    if before is None or active <= 0.0:
+        return None
+    total, weight, others = ground.total, ground.weight, ground.others
+    part_done = done / total if done < total else 1.0
+    share = before + weight * part_done
+    if share <= 0.0:
+        return None
+    mean = active * (1.0 - share) / share
+    if mean <= 0.0:
+        return 0.0
+    points, at = course.done, course.at
+    met = len(points)
+    # What was done of this stage when a part of all that is done now was: a straight line.
+    slope = share / weight * total if weight > 0.0 else 0.0
+    behind = before / weight * total if weight > 0.0 else 0.0
+    product = 1.0  # the sum of logarithms is the logarithm of this
+    for kept, part in _NEWER:
+        if others and kept * share <= before:
+            found = _met(ground, kept * share)
+            if found is None:
+                continue
+            begun = found
+        else:
+            want = kept * slope - behind
+            k = bisect_left(points, want)
+            if k == met:
+                begun = at[-1] if met else course.begun
+                if begun > active:
+                    begun = active
+            else:
+                reach, time = points[k], at[k]
+                d0, t0 = 0, course.begun
+                if k:
+                    d0, t0 = points[k - 1], at[k - 1]
+                begun = t0 + (time - t0) * (want - d0) / (reach - d0) if reach > d0 else t0
+        product *= max((active - begun) / active / part, 1e-3)
+    moved = log(product) / (HALVES + 1)
+    return mean * exp(moved if moved < 0.0 else SLOWER * moved)
+
+
+def _met(ground: Ground, share: float) -> float | None:
+    """Active seconds when `share` of the whole run was done, where that was in an earlier stage."""
+    for begin, end, met in ground.others:
+        if share <= end:
+            if met is None:
+                return None
+            return met.at(min(1.0, (share - begin) / (end - begin)) if end > begin else 0.0)
     return None
 
 

@@ -5,7 +5,8 @@ from collections.abc import Sequence
 from progress_ledger.ledger.times import seconds_between
 
 from .curve import SAID_AT, Said
-from .estimate import Estimate, Plan, estimate
+from .estimate import Estimate, estimate
+from .ground import Ground, Plan
 from .stall import Limit, is_cut, limit
 from .state import RunState, share_of
 
@@ -35,21 +36,25 @@ def weigh(state: RunState) -> list[float]:
     return [weight / whole for weight in weights]
 
 
-def remaining(state: RunState, active: float) -> Estimate:
-    """The time left after ``active`` seconds of work, cut silences still in them."""
-    stage = state.stage
+def remaining(state: RunState, active: float, *, explain: bool = False) -> Estimate:
+    """The time left after ``active`` seconds of work, cut silences still in them; why, with ``explain``."""
+    ground = state.ground
+    if ground is None:
+        ground = _ground(state)
+        state.keep_ground(ground)
+    return estimate(ground, state.course, state.done, active - state.course.cut, explain=explain)
+
+
+def _ground(state: RunState) -> Ground:
     plan: Sequence[Plan] = _WHOLE
     if state.stages:
         parts = zip(state.stages, state.weights, strict=True)
         plan = [Plan(part.name, weight, part.total) for part, weight in parts]
-    return estimate(
+    return Ground(
         state.course,
         state.prior,
         plan=plan,
-        stage="" if stage is None else stage.name,
-        done=state.done,
         total=state.total,
-        active=max(0.0, active - state.course.cut),
         declared=any(part.weight is not None for part in state.stages),
     )
 

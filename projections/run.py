@@ -109,6 +109,7 @@ def _weigh(state: RunState) -> None:
         if stage.status == "done" and index != state.current
     ]
     state.behind = sum(done) if done else None
+    state.forget()
 
 
 def _settle(state: RunState) -> None:
@@ -239,6 +240,7 @@ def _stage_changed(state: RunState, data: StageChanged, at: str) -> None:
     stage.done = 0
     state.done = 0
     state.total = stage.total
+    state.forget()
     state.message = data.message
 
 
@@ -273,6 +275,7 @@ def _total_changed(state: RunState, data: TotalChanged, at: str) -> None:
 def _retotal(state: RunState, total: int | None) -> None:
     _settle(state)
     state.total = total
+    state.forget()
     state.course.retotal(state.done, total)
     if state.current < 0:
         state.run_total = total
@@ -316,6 +319,7 @@ def _ended(state: RunState, data: Any, at: str) -> None:
     _end_pause(state, at)
     state.status = data.type
     state.finished_at = at
+    state.forget()
     state.course.close(state.done, active_seconds(state, at) - state.course.cut)
     stage = state.stage
     if isinstance(data, Completed):

@@ -7,7 +7,7 @@ from msgspec import UNSET, Struct, UnsetType
 __all__ = ("Change", "Snapshot", "StageView")
 
 
-class StageView(Struct, kw_only=True):
+class StageView(Struct, kw_only=True, frozen=True):
     """A stage of a run. ``weight`` is its share of the whole run; all shares add up to 1.
 
     ``percent`` is the stage's own, 100 once it is done, None while its total is unknown.
@@ -76,7 +76,7 @@ class Snapshot(Struct, kw_only=True):
     position: int
 
 
-class Change(Struct, kw_only=True, omit_defaults=True, gc=False):
+class Change(Struct, omit_defaults=True, gc=False):
     """What one event changed in a :class:`Snapshot`, and what ages: enough to patch the one before it."""
 
     version: int

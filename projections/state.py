@@ -6,7 +6,9 @@ from typing import Any
 from progress_ledger.ledger.times import seconds_between
 
 from .curve import Course
+from .ground import Ground
 from .history import Prior
+from .snapshot import StageView
 
 __all__ = ("RunState", "StageState", "active_seconds", "percent_of", "share_of")
 
@@ -26,9 +28,35 @@ class StageState:
     finished_at: str | None = None
 
 
+class _Found:
+    """What was worked out from a run's state, and is neither kept nor compared: it can be found again.
+
+    ``ground`` is what its estimates stand on, ``shown`` what is shown of its stages while none of them moves;
+    None until somebody asks.
+    """
+
+    __slots__ = ("ground", "shown")
+
+    ground: Ground | None
+    shown: list[StageView] | None
+
+    def keep_ground(self, ground: Ground) -> None:
+        """To be found again until :meth:`forget`."""
+        self.ground = ground
+
+    def keep_shown(self, shown: list[StageView]) -> None:
+        """To be found again until :meth:`forget`."""
+        self.shown = shown
+
+    def forget(self) -> None:
+        """Work it out anew: another stage, another total, or the end."""
+        self.ground = None
+        self.shown = None
+
+
 # Slotted, since the fold is made of assignments, and one to a field of a Struct costs three times as much.
 @dataclass(slots=True, kw_only=True)
-class RunState:
+class RunState(_Found):
     """Everything the events of one run say, as of ``position``.
 
     ``done`` and ``total`` are those of the current stage where there is one. ``clock`` is the moment of
@@ -83,6 +111,9 @@ class RunState:
     first: int = 0
     version: int = 0
     position: int = 0
+
+    def __post_init__(self) -> None:
+        self.forget()
 
     @property
     def silent_since(self) -> str | None:

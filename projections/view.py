@@ -1,34 +1,42 @@
 """A run's state seen at a moment: the snapshot, and what one event changed in it."""
 
-from typing import NamedTuple
+from typing import TypeAlias
 
-from progress_ledger.ledger.events import ACTIVE, Event
-from progress_ledger.ledger.times import format_time, parse_time
+from progress_ledger.ledger.events import Event
+from progress_ledger.ledger.times import format_time, parse_time, read_time
 
 from .estimate import NOTHING, Estimate
 from .outlook import allowed_silence, remaining
 from .rate import mean_rate
 from .snapshot import Change, Snapshot, StageView
 from .stall import STALL_SECONDS
-from .state import RunState, StageState, active_seconds, percent_of
+from .state import RunState, StageState, percent_of
 
 __all__ = ("change", "is_stalled", "view")
 
 
-class _Measures(NamedTuple):
-    percent: float | None
-    rate: float | None
-    estimate: Estimate
-    finish_at: str | None
-    elapsed: float
-    active: float
-    silent: float
-    because: str | None
+_OVER = Estimate(0.0)
+
+_Measures: TypeAlias = tuple[
+    float | None,  # 0: percent
+    float | None,  # 1: rate
+    float | None,  # 2: eta_seconds
+    float | None,  # 3: eta_low
+    float | None,  # 4: eta_high
+    str | None,  # 5: eta_basis
+    str | None,  # 6: finish_at
+    float,  # 7: elapsed_seconds
+    float,  # 8: active_seconds
+    bool,  # 9: stalled
+    float,  # 10: stalled_seconds
+    str | None,  # 11: stalled_because
+]
+"""What ages, in the order of the fields of :class:`Change`."""
 
 
 def view(state: RunState, now: float) -> Snapshot:
     """The run as it looks at ``now`` (seconds since the epoch). The same state and moment, the same view."""
-    seen = _measure(state, now, format_time(now))
+    seen = _measure(state, now, None)
     return Snapshot(
         run_id=state.run_id,
         kind=state.kind,
@@ -45,28 +53,28 @@ def view(state: RunState, now: float) -> Snapshot:
         stages=_stages(state),
         done=state.done,
         total=state.total,
-        percent=seen.percent,
+        percent=seen[0],
         over_total=_over(state),
         counts=dict(state.counts),
         message=state.message,
         error=state.error,
         result=state.result,
-        rate=seen.rate,
-        eta_seconds=seen.estimate.seconds,
-        eta_low=seen.estimate.low,
-        eta_high=seen.estimate.high,
-        eta_basis=seen.estimate.basis,
-        finish_at=seen.finish_at,
-        elapsed_seconds=seen.elapsed,
-        active_seconds=seen.active,
+        rate=seen[1],
+        eta_seconds=seen[2],
+        eta_low=seen[3],
+        eta_high=seen[4],
+        eta_basis=seen[5],
+        finish_at=seen[6],
+        elapsed_seconds=seen[7],
+        active_seconds=seen[8],
         queued_at=state.queued_at,
         started_at=state.started_at,
         updated_at=state.updated_at,
         last_progress_at=state.last_progress_at,
         finished_at=state.finished_at,
-        stalled=seen.because is not None,
-        stalled_seconds=seen.silent,
-        stalled_because=seen.because,
+        stalled=seen[9],
+        stalled_seconds=seen[10],
+        stalled_because=seen[11],
         cancel_requested=state.cancel_requested_at is not None,
         cancel_requested_at=state.cancel_requested_at,
         attempt=state.attempt,
@@ -81,27 +89,14 @@ def change(state: RunState, event: Event) -> Change | Snapshot:
     Laid over the snapshot before it, it is the snapshot after it. A run's first event changes everything,
     and comes as a whole snapshot.
     """
+    time = event.time
+    now = read_time(time)
     if event.version == 1:
-        return view(state, parse_time(event.time))
-    seen = _measure(state, parse_time(event.time), event.time)
+        return view(state, now)
+    seen = _measure(state, now, time)
+    # By their order: named, so many fields would take longer than all that is worked out here.
     told = Change(
-        version=state.version,
-        position=state.position,
-        status=state.status,
-        percent=seen.percent,
-        rate=seen.rate,
-        eta_seconds=seen.estimate.seconds,
-        eta_low=seen.estimate.low,
-        eta_high=seen.estimate.high,
-        eta_basis=seen.estimate.basis,
-        finish_at=seen.finish_at,
-        elapsed_seconds=seen.elapsed,
-        active_seconds=seen.active,
-        stalled=seen.because is not None,
-        stalled_seconds=seen.silent,
-        stalled_because=seen.because,
-        updated_at=state.updated_at,
-        last_progress_at=state.last_progress_at,
+        state.version, state.position, state.status, *seen, state.updated_at, state.last_progress_at
     )
     name = event.data.type
     if name in _QUIET:
@@ -136,53 +131,75 @@ _QUIET = frozenset(("heartbeat", "paused", "resumed"))
 
 def is_stalled(state: RunState, now: float) -> bool:
     """Whether the run is running and has been silent for too long."""
-    return _silence(state, now)[1] is not None
+    return _silence(state, now, None)[1] is not None
 
 
-def _measure(state: RunState, now: float, at: str) -> _Measures:
-    percent = percent_of(state)
-    active = active_seconds(state, at)
-    elapsed = 0.0
+def _measure(state: RunState, now: float, at: str | None) -> _Measures:
+    # ``at`` is ``now`` as a text where there is one: it need not be parsed where the state has it, too.
+    elapsed = active = 0.0
     if state.started_at is not None:
-        elapsed = max(0.0, parse_time(state.finished_at or at) - parse_time(state.started_at))
+        end = now if state.finished_at is None else parse_time(state.finished_at)
+        elapsed = max(0.0, end - parse_time(state.started_at))
+        paused = state.paused_seconds
+        if state.paused_at is not None:
+            paused += max(0.0, end - parse_time(state.paused_at))
+        active = max(0.0, elapsed - paused)
+    percent = percent_of(state)
+    if percent is not None:
+        percent = _shown(percent)
     rate = mean_rate(state.done, active - state.stage_began)
-    silent, because = _silence(state, now)
-    estimate = _estimate(state, active - silent if because else active)
+    if rate is not None:
+        rate = int(rate * 1e6 + 0.5) / 1e6
+    silent, because = _silence(state, now, at)
+    found = _estimate(state, active - silent if because else active)
+    seconds, low, high = found.seconds, found.low, found.high
     finish_at = None
-    if estimate.seconds is not None and state.status == "running":
-        finish_at = format_time(now + min(estimate.seconds, 3e9))
-    return _Measures(
-        None if percent is None else _shown(state, percent),
-        None if rate is None else round(rate, 6),
-        estimate,
+    if seconds is not None:
+        seconds = _milli(seconds)
+        low = None if low is None else _milli(low)
+        high = None if high is None else _milli(high)
+        if state.status == "running":
+            finish_at = format_time(now + min(seconds, 3e9))
+    silent = _milli(silent) if because else 0.0
+    return (
+        percent,
+        rate,
+        seconds,
+        low,
+        high,
+        found.basis,
         finish_at,
-        round(elapsed, 3),
-        round(active, 3),
-        round(silent, 3) if because else 0.0,
+        _milli(elapsed),
+        _milli(active),
+        because is not None,
+        silent,
         because,
     )
 
 
+def _milli(seconds: float) -> float:
+    # round() looks for the decimal number nearest to what is there, which takes eight times as long.
+    return int(seconds * 1000.0 + 0.5) / 1000.0
+
+
 def _estimate(state: RunState, active: float) -> Estimate:
-    if state.status == "completed":
-        return Estimate(0.0)
-    if state.status not in ACTIVE or state.status == "queued":
+    status = state.status
+    if status == "completed":
+        return _OVER
+    if status not in ("running", "paused"):
         return NOTHING
     if not state.stages and state.total is not None and state.done >= state.total:
-        return Estimate(0.0)
-    found = remaining(state, active)
-    if found.seconds is None:
-        return found
-    if found.low is None or found.high is None:
-        return Estimate(round(found.seconds, 3), None, None, found.basis, found.why)
-    low, high = round(found.low, 3), round(found.high, 3)
-    return Estimate(round(found.seconds, 3), low, high, found.basis, found.why)
+        return _OVER
+    return remaining(state, active)
 
 
-def _silence(state: RunState, now: float) -> tuple[float, str | None]:
-    if state.status != "running" or state.silent_since is None:
+def _silence(state: RunState, now: float, at: str | None) -> tuple[float, str | None]:
+    if state.status != "running":
         return 0.0, None
-    silent = max(0.0, now - parse_time(state.silent_since))
+    since = state.resumed_at or state.last_progress_at
+    if since is None or since == at:
+        return 0.0, None
+    silent = max(0.0, now - parse_time(since))
     if silent <= (STALL_SECONDS if state.stall_seconds is None else state.stall_seconds):
         return silent, None
     percent = percent_of(state)
@@ -190,8 +207,8 @@ def _silence(state: RunState, now: float) -> tuple[float, str | None]:
     return silent, None if silent <= allowed.seconds else allowed.because
 
 
-def _shown(state: RunState, percent: float) -> float:
-    shown = round(percent, 1)
+def _shown(percent: float) -> float:
+    shown = int(percent * 10.0 + 0.5) / 10.0
     # 100 is said only of what is all done: 99.97 must not round up to it.
     return 99.9 if shown >= 100.0 > percent else shown
 
@@ -213,19 +230,26 @@ def _unit(state: RunState) -> str | None:
 def _stages(state: RunState) -> list[StageView]:
     if not state.stages:
         return []
-    return [
-        _stage(state, stage, weight, current=index == state.current and state.finished_at is None)
-        for index, (stage, weight) in enumerate(zip(state.stages, state.weights, strict=True))
-    ]
+    shown = state.shown
+    if shown is None:
+        parts = zip(state.stages, state.weights, strict=True)
+        shown = [_stage(state, stage, weight, stage.done, stage.total) for stage, weight in parts]
+        state.keep_shown(shown)
+    if state.current < 0 or state.finished_at is not None:
+        return list(shown)
+    # Of all stages only the current one moves with a tick.
+    stages = list(shown)
+    k = state.current
+    stages[k] = _stage(state, state.stages[k], state.weights[k], state.done, state.total)
+    return stages
 
 
-def _stage(state: RunState, stage: StageState, weight: float, *, current: bool) -> StageView:
-    done, total = (state.done, state.total) if current else (stage.done, stage.total)
+def _stage(state: RunState, stage: StageState, weight: float, done: int, total: int | None) -> StageView:
     percent = None
     if stage.status == "done":
         percent = 100.0
     elif total:
-        percent = round(min(100.0, 100.0 * done / total), 1)
+        percent = int(1000.0 * done / total + 0.5) / 10.0 if done < total else 100.0
     return StageView(
         name=stage.name,
         status=stage.status,  # type: ignore[arg-type]

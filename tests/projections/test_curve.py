@@ -8,6 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progress_ledger.projections.curve import CELLS, GRID, NEVER, SAID_AT, Course, along, even_cells
+from progress_ledger.projections.ground import Met
 
 
 def _course(total: int | None, reached: list[tuple[int, float]]) -> Course:
@@ -44,14 +45,14 @@ def test_time_is_found_again_at_any_share_of_a_stage_that_is_over() -> None:
     course = _course(100, [(done, (done / 100) ** 2 * 60) for done in range(1, 101)])
     course.close(100, 60.0)
     for share in (0.1, 0.25, 0.5, 0.9, 1.0):
-        assert abs(course.past[0].at(share) - share**2 * 60) < 1.0
+        assert abs(Met(course.past[0]).at(share) - share**2 * 60) < 1.0
 
 
 def test_an_unknown_total_costs_few_points_and_is_made_good_by_the_end() -> None:
     course = _course(None, [(done, done / 1000) for done in range(1, 100_001)])
     assert len(course.done) < 3 * CELLS
     course.close(100_000, 100.0)
-    assert abs(course.past[0].at(0.5) - 50.0) < 2.0
+    assert abs(Met(course.past[0]).at(0.5) - 50.0) < 2.0
 
 
 def test_a_total_that_doubles_half_way_leaves_the_points_where_they_were() -> None:
@@ -61,7 +62,7 @@ def test_a_total_that_doubles_half_way_leaves_the_points_where_they_were() -> No
         if done >= course.next:
             course.mark(done, 200, float(done))
     course.close(200, 200.0)
-    assert abs(course.past[0].at(0.25) - 50.0) < 2.0
+    assert abs(Met(course.past[0]).at(0.25) - 50.0) < 2.0
 
 
 def test_a_total_that_runs_away_does_not_fill_the_memory() -> None:
@@ -82,7 +83,7 @@ def test_work_that_is_undone_is_forgotten_and_its_time_is_not() -> None:
             course.mark(done, 100, 80.0 + done - 40)
     course.close(100, 140.0)
     assert course.past[0].seconds == 140.0
-    assert course.past[0].at(0.9) > 120.0
+    assert Met(course.past[0]).at(0.9) > 120.0
 
 
 def test_a_stage_entered_again_adds_to_its_first_visit() -> None:
@@ -107,7 +108,7 @@ def test_stages_beyond_bounds_are_kept_by_duration_then_not_at_all() -> None:
     course.close(0, 400.0)
     assert len(course.past) == 256
     assert sum(1 for stage in course.past if stage.cells) == 16
-    assert course.past[100].at(0.5) == 100.5
+    assert Met(course.past[100]).at(0.5) == 100.5
 
 
 def test_each_share_at_which_a_prediction_is_kept_is_due_once() -> None:

@@ -23,7 +23,8 @@ from progress_ledger.ledger.events import (
     Ticked,
     TotalChanged,
 )
-from progress_ledger.projections.estimate import Plan, estimate, longest, overall
+from progress_ledger.projections.estimate import estimate, longest
+from progress_ledger.projections.ground import Ground, Plan
 from progress_ledger.projections.outlook import remaining
 from progress_ledger.projections.state import RunState, active_seconds
 from progress_ledger.projections.view import view
@@ -170,20 +171,22 @@ def test_children_take_as_long_as_the_longest() -> None:
     assert longest(None, []) is None
 
 
-def test_the_share_of_the_whole_counts_stages_by_weight() -> None:
-    plan = [Plan("a", 1.0), Plan("b", 3.0)]
-    assert overall(plan, "b", 0.5) == pytest.approx(0.625)
-    assert overall(plan, "c", 0.5) is None
-    assert overall(plan, "a", None) is None
-    assert overall([Plan("a", 0.0), Plan("b", 0.0)], "b", 0.0) == pytest.approx(0.5)
-
-
 def test_a_moment_that_is_no_number_is_taken_for_none_gone_by() -> None:
     fold = Fold()
-    state = fold.start("a", total=10)
+    course = fold.start("a", total=10).course
+    ground = Ground(course, None, plan=[Plan("", 1.0)], total=10)
     for active in (float("nan"), float("inf"), -5.0):
-        found = estimate(state.course, None, plan=[Plan("", 1.0)], stage="", done=3, total=10, active=active)
-        assert found.seconds is None
+        assert estimate(ground, course, 3, active).seconds is None
+
+
+def test_the_number_is_the_same_whether_or_not_it_is_explained() -> None:
+    fold = Fold()
+    fold.whole("a", 100)
+    fold.start("b", total=100)
+    state = fold.work("b", 100, until=50)
+    asked, told = (remaining(state, 70.0, explain=explain) for explain in (True, False))
+    assert (asked.seconds, asked.low, asked.high) == (told.seconds, told.low, told.high)
+    assert told.why == {}
 
 
 def test_why_names_the_numbers_behind_it() -> None:
@@ -191,7 +194,7 @@ def test_why_names_the_numbers_behind_it() -> None:
     fold.whole("a", 100)
     fold.start("b", total=100)
     state = fold.work("b", 100, until=50)
-    why = remaining(state, active_seconds(state, state.updated_at)).why
+    why = remaining(state, active_seconds(state, state.updated_at), explain=True).why
     assert why["typical_seconds"] == pytest.approx(100.0)
     assert why["share_of_time"] == pytest.approx(0.5, rel=0.02)
     assert why["pace"] == pytest.approx(1.0, rel=0.02)
