@@ -8,6 +8,7 @@ them in. It keeps state for active runs only, and one byte for every run that is
 
 import re
 from collections.abc import Callable, Sequence
+from operator import itemgetter
 from typing import NamedTuple, TypeAlias
 
 import msgspec
@@ -118,7 +119,9 @@ class RuleCheck:
         self.unknown = 0
         self._runs: dict[int, _Run] = {}
         self._running: dict[int, _Run] = {}
+        # Of the portion at hand: runs that ended in it, and the event_ids in it.
         self._ending: dict[int, _Run] = {}
+        self._used: list[tuple[int, _Run, str]] = []
         self._ended = bytearray()
         self._slots: dict[str, int] = {}
 
@@ -155,6 +158,7 @@ class RuleCheck:
             if on_event is not None and event is not None:
                 on_event(event)
         self._check_tails(rows, tails)
+        self._check_event_ids()
         self._ending.clear()
         return over
 
@@ -175,7 +179,7 @@ class RuleCheck:
                 for row, tail in zip(rows, found, strict=True):
                     if tail.event_id is not None:
                         run = self._runs.get(row[1]) or self._ending[row[1]]
-                        self._use_event_id(run, tail.event_id, row[0])
+                        self._used.append((row[0], run, tail.event_id))
             return
         for (position, number, _, body), rest in zip(rows, tails, strict=True):
             if body is not None and rest is not _NO_TAIL:
@@ -273,7 +277,7 @@ class RuleCheck:
         if isinstance(data, Ticked) and (data.done is None) == (data.advance is None):
             self._add("invalid_event", "A 'ticked' event takes one of done or advance.", position, run.run_id)
         if event.event_id is not None:
-            self._use_event_id(run, event.event_id, position)
+            self._used.append((position, run, event.event_id))
         status = next_status(run.status, kind)
         if status is None:
             where = "begins a run" if run.status is None else f"comes while the run is {run.status}"
@@ -281,10 +285,13 @@ class RuleCheck:
         else:
             run.status = status
 
-    def _use_event_id(self, run: _Run, event_id: str, position: int) -> None:
-        if event_id in run.event_ids:
-            self._add("event_id_twice", f"event_id {event_id!r} is used twice.", position, run.run_id)
-        run.event_ids.add(event_id)
+    def _check_event_ids(self) -> None:
+        for position, run, event_id in sorted(self._used, key=itemgetter(0)):
+            if event_id in run.event_ids:
+                message = f"event_id {event_id!r} is used twice."
+                self._add("event_id_twice", message, position, run.run_id)
+            run.event_ids.add(event_id)
+        self._used.clear()
 
     def _begin(self, spec: RunSpec, run: _Run, number: int, position: int) -> None:
         run.kind = spec.kind
