@@ -8,27 +8,44 @@ itself, and when the first piece of the body came out below exactly as the strea
 nothing in between (compression, say) rewrites bodies.
 """
 
-from collections.abc import Callable
-from typing import Any
+from typing import Any, Protocol
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-__all__ = ("Direct", "Line", "line_of")
+__all__ = ("Direct", "Line", "Transport", "line_of")
 
 _KEY = "progress_ledger.line"
 
 
-class Line:
-    """A response's way out, as the server sees it."""
+class Transport(Protocol):
+    """What a line needs of the server's transport, and any transport of asyncio has."""
 
-    __slots__ = ("_closing", "_cycle", "_flow", "_last", "write")
+    def write(self, data: bytes, /) -> None:
+        """Send ``data``; what the other side does not take yet is kept."""
+        ...
+
+    def get_write_buffer_size(self) -> int:
+        """How many bytes are kept."""
+        ...
+
+    def is_closing(self) -> bool:
+        """Whether the other side is gone, or will be."""
+        ...
+
+
+class Line:
+    """A response's way out, as the server sees it.
+
+    What is written to its ``transport`` is framed as a chunk already, and written only while the line is
+    :attr:`ready`.
+    """
+
+    __slots__ = ("_cycle", "_flow", "_last", "transport")
 
     def __init__(self, cycle: Any) -> None:
-        self.write: Callable[[bytes], None] = cycle.transport.write
-        """Writes bytes that are framed as a chunk already. Only while :attr:`ready`."""
+        self.transport: Transport = cycle.transport
         self._cycle = cycle
         self._flow = cycle.flow
-        self._closing: Callable[[], bool] = cycle.transport.is_closing
         self._last: object = None
 
     async def send(self, message: Message) -> None:
@@ -46,12 +63,12 @@ class Line:
     @property
     def closed(self) -> bool:
         """Whether the reader is gone. True of any line, proven or not."""
-        return self._cycle.disconnected or self._closing()
+        return self._cycle.disconnected or self.transport.is_closing()
 
     @property
     def ready(self) -> bool:
         """Whether the transport takes more: the reader is there and keeps up."""
-        return not (self._flow.write_paused or self._closing())
+        return not (self._flow.write_paused or self.transport.is_closing())
 
 
 class Direct:
@@ -86,5 +103,6 @@ def _is_known(cycle: object) -> bool:
         all(hasattr(cycle, name) for name in ("chunked_encoding", "disconnected", "response_complete"))
         and hasattr(flow, "write_paused")
         and hasattr(transport, "write")
+        and hasattr(transport, "get_write_buffer_size")
         and hasattr(transport, "is_closing")
     )

@@ -332,7 +332,7 @@ class _Following:
         reader.place = piece.after
         self.ended = reader.alone and piece.after == tail.end and tail.final
         if reader.line is not None and reader.line.ready:
-            reader.line.write(piece.chunk)
+            reader.line.transport.write(piece.chunk)
             reader.due = self._time() + self.fanout.keep_alive
         else:
             await self._write(piece.data)

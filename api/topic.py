@@ -57,6 +57,24 @@ class Topic:
         self.replay: Replay | None = None
         self.reading = asyncio.Lock()
         self._matches: dict[str, bool] = {}
+        self._crowd: tuple[Reader, ...] | None = None
+
+    @property
+    def crowd(self) -> tuple[Reader, ...]:
+        """The readers as they are now; whoever comes or goes changes the next one."""
+        if self._crowd is None:
+            self._crowd = tuple(self.readers)
+        return self._crowd
+
+    def enter(self, reader: Reader) -> None:
+        """One more reader."""
+        self.readers[reader] = None
+        self._crowd = None
+
+    def leave(self, reader: Reader) -> None:
+        """One less, if it was one."""
+        self.readers.pop(reader, None)
+        self._crowd = None
 
     @property
     def run_id(self) -> str | None:
@@ -115,7 +133,7 @@ class Topics:
             tail = Tail(floor=position, max_frames=self._tail_frames, max_bytes=share)
             topic = self._topics[key] = Topic(where, mode, conflation, tail)
             self._index(topic)
-        topic.readers[reader] = None
+        topic.enter(reader)
         topic.idle_since = None
         return topic
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from types import SimpleNamespace
+from typing import Any
 
 import anyio
 import pytest
@@ -26,14 +27,21 @@ ONE = RunFilter(run_ids=frozenset(("r",)))
 
 
 class Transport:
-    """A line that keeps what is written to it."""
+    """Shows what is written to it. While it is not ready it would have to keep that."""
 
     def __init__(self) -> None:
         self.ready = True
+        self.closing = False
         self.written: list[bytes] = []
 
-    def write(self, chunk: bytes) -> None:
-        self.written.append(chunk)
+    def write(self, data: bytes, /) -> None:
+        self.written.append(data)
+
+    def get_write_buffer_size(self) -> int:
+        return 0 if self.ready else 1
+
+    def is_closing(self) -> bool:
+        return self.closing
 
 
 class Made:
@@ -49,8 +57,8 @@ class Made:
         topic = self.fanout.join(where, more.get("mode", "change"), more.get("every"), reader)
         reader.place = topic.tail.end
         transport = Transport()
-        reader.line = cast("Line", transport)
-        reader.waiting = True
+        reader.line = Line(SimpleNamespace(transport=transport, flow=None))
+        reader.rest()
         reader.due = reader.check = float("inf")
         return topic, reader, transport
 
@@ -104,20 +112,24 @@ async def test_a_reader_that_cannot_be_written_to_is_woken_and_the_others_are_se
     async with _made(tmp_path / "a.db") as made:
         _, slow, stuck = made.join()
         stuck.ready = False
+        _, leaving, gone = made.join()
+        gone.closing = True
         _, plain, _ = made.join()
+        plain.wake()
         plain.line = None
+        plain.rest()
         _, _, quick = made.join()
         await made.tick(1)
         await _until(lambda: bool(quick.written))
         assert not stuck.written
-        assert not slow.waiting
-        assert not plain.waiting
+        assert not gone.written
+        assert not any(reader.waiting for reader in (slow, leaving, plain))
 
 
 async def test_a_reader_that_is_at_its_own_work_is_left_alone(tmp_path: Path) -> None:
     async with _made(tmp_path / "a.db") as made:
         topic, working, transport = made.join()
-        working.waiting = False
+        working.wake()
         _, _, other = made.join()
         await made.tick(1)
         await _until(lambda: bool(other.written))

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import asyncio
+from types import SimpleNamespace
 
 import anyio
 import pytest
 
+from progress_ledger.api.direct import Line
 from progress_ledger.api.reader import Reader
 
 pytestmark = pytest.mark.anyio
@@ -50,3 +52,20 @@ async def test_a_reader_that_is_cancelled_waits_no_more() -> None:
         await task
     assert not reader.waiting
     reader.wake()
+
+
+async def test_a_reader_that_waits_may_be_served_at_its_place_and_no_other_may() -> None:
+    transport = SimpleNamespace()
+    reader = Reader(alone=True)
+    reader.place = 7
+    task = await _waits(reader)
+    assert reader.at != 7
+    reader.wake()
+    await task
+    reader.line = Line(SimpleNamespace(transport=transport, flow=None))
+    task = await _waits(reader)
+    assert reader.at == 7
+    assert reader.transport is transport
+    reader.wake()
+    assert reader.at != 7
+    await task

@@ -32,6 +32,19 @@ def test_the_same_question_shares_a_topic_and_another_has_its_own() -> None:
     assert first.tail.floor == 5
 
 
+def test_whoever_comes_or_goes_changes_the_next_crowd_and_not_the_one_that_is_served() -> None:
+    topics = _topics()
+    topic, first = _join(topics)
+    before = topic.crowd
+    assert topic.crowd is before
+    _, second = _join(topics)
+    assert topic.crowd == (first, second)
+    topic.leave(first)
+    topic.leave(first)
+    assert topic.crowd == (second,)
+    assert before == (first,)
+
+
 def test_a_run_belongs_to_the_topics_whose_filter_matches() -> None:
     topics = _topics()
     one, _ = _join(topics)
@@ -50,7 +63,7 @@ def test_what_nobody_reads_is_kept_for_a_while_and_then_let_go() -> None:
     topics = _topics()
     topic, reader = _join(topics, ONE, 1.0)
     busy, _ = _join(topics, RunFilter())
-    topic.readers.pop(reader)
+    topic.leave(reader)
     topic.idle_since = 100.0
     topics.drop_idle(120.0)
     assert len(topics) == 2
