@@ -86,11 +86,12 @@ async def _export(arguments: argparse.Namespace, selection: Selection) -> None:
                 await export_events(log, selection, out, cast("Format", arguments.format))
                 return
             signer = read_signer(arguments.key)
-            manifest = await export_proven(log, selection, out, now=time.time(), signer=signer)
+            folder = output.parent if output is not None else None
+            manifest = await export_proven(log, selection, out, now=time.time(), signer=signer, folder=folder)
         beside = manifest_path(output) if output is not None else arguments.manifest
         if beside is not None:
             with write_whole(Path(beside)) as file:
-                file.write(manifest.encode())
+                file.writelines(manifest.chunks())
     if output is not None:
         report = {"events": manifest.events, "size": manifest.size, "root": manifest.root}
         write_json({"file": str(output), "manifest": str(beside), **report})

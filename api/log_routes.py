@@ -12,7 +12,7 @@ from functools import partial
 
 from starlette.datastructures import QueryParams
 from starlette.requests import Request
-from starlette.responses import PlainTextResponse, Response
+from starlette.responses import PlainTextResponse, Response, StreamingResponse
 from starlette.routing import BaseRoute, Route
 
 from progress_ledger.ledger.errors import RunNotFound
@@ -25,7 +25,7 @@ from progress_ledger.ledger.tree import NoSuchSize, Tree
 from .access import access_of
 from .filters import number_of
 from .problems import Refusal
-from .replies import json_reply, raw_reply
+from .replies import json_reply
 from .service import Service
 
 __all__ = ("routes",)
@@ -162,7 +162,10 @@ async def _consistency(tree: Tree, request: Request) -> Response:
 async def _manifest(tree: Tree, log: SQLiteLog, request: Request) -> Response:
     selection = Selection(run=request.path_params["run_id"])
     manifest = await export_proven(log, selection, _Nowhere(), now=time.time(), tree=tree)
-    return raw_reply(manifest.encode())
+    # A run of very many events that others come between has a manifest longer than memory should be wide.
+    return StreamingResponse(
+        manifest.chunks(), headers={"Cache-Control": "no-cache"}, media_type="application/json"
+    )
 
 
 class _Nowhere(io.BytesIO):

@@ -12,6 +12,7 @@ A position is the leaf's index plus one. ``marks`` are no proof: they help to sa
 """
 
 import base64
+import itertools
 import json
 import re
 from collections.abc import Callable, Iterator, Sequence
@@ -24,6 +25,7 @@ import msgspec
 from .errors import LedgerError
 from .merkle import HASH_SIZE, Range, cover, leaf_hash
 from .note import Checkpoint, parse_checkpoint
+from .records import Records
 
 __all__ = (
     "BUNDLE_FORMAT",
@@ -76,7 +78,10 @@ class BundleDamaged(LedgerError):
 
 
 class Manifest(msgspec.Struct, kw_only=True, omit_defaults=False):
-    """What a bundle says of itself. Without a key ``checkpoint`` is the bare text of one."""
+    """What a bundle says of itself. Without a key ``checkpoint`` is the bare text of one.
+
+    ``leaves`` and ``hashes`` grow with the gaps between the events shown: an export keeps them on the disk.
+    """
 
     format: str
     epoch: str
@@ -87,8 +92,8 @@ class Manifest(msgspec.Struct, kw_only=True, omit_defaults=False):
     root: str
     checkpoint: str
     public_key: str | None
-    leaves: list[tuple[int, int]]
-    hashes: list[str]
+    leaves: Sequence[tuple[int, int]]
+    hashes: Sequence[str]
     marks: str = ""
 
     def head(self) -> Checkpoint:
@@ -100,9 +105,30 @@ class Manifest(msgspec.Struct, kw_only=True, omit_defaults=False):
 
     def encode(self) -> bytes:
         """The manifest's file: JSON, a field a line."""
-        fields = msgspec.to_builtins(self).items()
-        lines = [f"{json.dumps(name)}: {json.dumps(value, separators=(',', ':'))}" for name, value in fields]
-        return ("{" + ",\n ".join(lines) + "}\n").encode()
+        return b"".join(self.chunks())
+
+    def chunks(self) -> Iterator[bytes]:
+        """The manifest's file piece by piece, for one that is longer than memory is wide."""
+        before = "{"
+        for name in self.__struct_fields__:
+            value = getattr(self, name)
+            yield f"{before}{json.dumps(name)}: ".encode()
+            before = ",\n "
+            if name in ("leaves", "hashes"):
+                yield from _array(value)
+            else:
+                yield json.dumps(value, separators=(",", ":")).encode()
+        yield b"}\n"
+
+
+def _array(items: Sequence[object]) -> Iterator[bytes]:
+    yield b"["
+    rest = iter(items)
+    comma = b""
+    while some := list(itertools.islice(rest, _EACH)):
+        yield comma + msgspec.json.encode(some)[1:-1]
+        comma = b","
+    yield b"]"
 
 
 def parse_manifest(data: bytes) -> Manifest:
@@ -140,20 +166,39 @@ def parse_line(line: bytes) -> BundleEvent | None:
     )
 
 
+def _same(pair: tuple[int, int]) -> tuple[int, int]:
+    return pair
+
+
+def _to_hash(text: str) -> tuple[bytes]:
+    return (base64.b64decode(text),)
+
+
+def _from_hash(record: tuple[bytes]) -> str:
+    return base64.b64encode(record[0]).decode()
+
+
 class BundleProof:
     """Collects, while events are written, what the manifest needs to say about them.
 
     ``subtree(start, width)`` gives the root of a complete subtree. Leaves are added in order. ``splits`` are
     the sizes of older checkpoints that a verifier may hold; those that fall inside a gap are kept apart.
+    What grows with the gaps waits in a temporary file, in ``folder`` or where the system keeps such files.
     """
 
     def __init__(
-        self, size: int, subtree: Callable[[int, int], bytes], *, splits: Sequence[int] = ()
+        self,
+        size: int,
+        subtree: Callable[[int, int], bytes],
+        *,
+        splits: Sequence[int] = (),
+        folder: Path | None = None,
     ) -> None:
         self.size = size
-        self.leaves: list[tuple[int, int]] = []
-        self.hashes: list[str] = []
+        self.leaves: Records[tuple[int, int]] = Records("<qq", _same, _same, folder=folder)
+        self.hashes: Records[str] = Records("32s", _to_hash, _from_hash, folder=folder)
         self.events = 0
+        self._stretch: tuple[int, int] | None = None
         self._subtree = subtree
         self._splits = sorted((split for split in set(splits) if 0 < split < size), reverse=True)
         self._at = 0
@@ -163,11 +208,11 @@ class BundleProof:
         """The events of leaf ``index`` and on come next; ``hashes`` are their leaf hashes, joined."""
         self._skip(index)
         count = len(hashes) // HASH_SIZE
-        if self.leaves and self.leaves[-1][1] and sum(self.leaves[-1]) == index:
-            first, before = self.leaves[-1]
-            self.leaves[-1] = (first, before + count)
+        if self._stretch is not None and sum(self._stretch) == index:
+            self._stretch = (self._stretch[0], self._stretch[1] + count)
         else:
-            self.leaves.append((index, count))
+            self._end_stretch()
+            self._stretch = (index, count)
         self._at = index + count
         self.events += count
         self._marks.add(hashes)
@@ -175,6 +220,7 @@ class BundleProof:
     def finish(self) -> None:
         """No more events: the rest of the tree is covered by hashes."""
         self._skip(self.size)
+        self._end_stretch()
 
     @property
     def marks(self) -> str:
@@ -186,8 +232,14 @@ class BundleProof:
             split = self._splits.pop()
             if self._at < split < end:
                 self._cover(split)
+                self._end_stretch()
                 self.leaves.append((split, 0))
         self._cover(end)
+
+    def _end_stretch(self) -> None:
+        if self._stretch is not None:
+            self.leaves.append(self._stretch)
+            self._stretch = None
 
     def _cover(self, end: int) -> None:
         for start, width in cover(self._at, end):
@@ -199,28 +251,28 @@ class _Marks:
     """The first bytes of each leaf hash; past a few thousand events, of the hash of each 256 of them."""
 
     def __init__(self) -> None:
-        self.single: list[bytes] = []
-        self.joined: list[bytes] = []
+        self.single = bytearray()
+        self.joined = bytearray()
         self.part = sha256()
         self.count = 0
 
     def add(self, hashes: bytes) -> None:
         for at in range(0, max(0, min(len(hashes), (_EACH - self.count) * HASH_SIZE)), HASH_SIZE):
-            self.single.append(hashes[at : at + _MARK])
+            self.single += hashes[at : at + _MARK]
         while hashes:
             part = hashes[: (_PORTION - self.count % _PORTION) * HASH_SIZE]
             hashes = hashes[len(part) :]
             self.part.update(part)
             self.count += len(part) // HASH_SIZE
             if self.count % _PORTION == 0:
-                self.joined.append(self.part.digest()[:_MARK])
+                self.joined += self.part.digest()[:_MARK]
                 self.part = sha256()
 
     def all(self) -> bytes:
         if self.count <= _EACH:
-            return b"".join(self.single)
-        tail = [self.part.digest()[:_MARK]] if self.count % _PORTION else []
-        return b"".join(self.joined + tail)
+            return bytes(self.single)
+        tail = self.part.digest()[:_MARK] if self.count % _PORTION else b""
+        return bytes(self.joined + tail)
 
 
 class BundleReader:
@@ -245,7 +297,7 @@ class BundleReader:
         """Each event with the byte where its line begins; ``lines`` keep their newlines."""
         hashes = iter(self.manifest.hashes)
         suspects: list[tuple[int, int, str, int]] = []
-        for first, count in [*self.manifest.leaves, (self.head.size, 0)]:
+        for first, count in itertools.chain(self.manifest.leaves, [(self.head.size, 0)]):
             if first < self._range.size or first + count > self.head.size or count < 0:
                 raise BundleDamaged("The manifest's list of leaves is not in order.")
             self._gap(first, hashes)
@@ -297,7 +349,7 @@ class BundleReader:
                 suspects.append((event.position, self._offset, event.run_id, self._offset + length))
         elif not suspects and self._marks.count % _PORTION == 0:
             at = (self._marks.count // _PORTION - 1) * _MARK
-            if self._expected[at : at + _MARK] != self._marks.joined[-1]:
+            if self._expected[at : at + _MARK] != self._marks.joined[-_MARK:]:
                 suspects.append((event.position - _PORTION + 1, self._offset, event.run_id, self._offset))
 
     def _verdict(self, suspects: list[tuple[int, int, str, int]]) -> BundleDamaged:

@@ -55,8 +55,12 @@ async def export_proven(
     now: float,
     signer: Signer | None = None,
     tree: Tree | None = None,
+    folder: Path | None = None,
 ) -> Manifest:
     """Write the selected events and return the manifest that proves them against a checkpoint.
+
+    Constant memory: what grows with the gaps between the events waits in temporary files, in ``folder`` or
+    where the system keeps such files, and :meth:`.Manifest.chunks` reads it from there.
 
     The checkpoint is of the whole log as it stands, signed by ``signer``. Without one, a run that is over is
     proven against the newest checkpoint that was signed since, where there is one.
@@ -73,6 +77,7 @@ async def export_proven(
             checkpoint=note,
             public_key=signer.public.text if signer else None,
             created=format_time(now),
+            folder=folder,
         )
 
     return await to_thread.run_sync(write)

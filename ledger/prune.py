@@ -155,9 +155,11 @@ async def _archive(
     path = folder / f"pruned-{log.epoch}-{stamp}-{number:04}.ndjson.gz"
     selection = Selection(runs=tuple(run.run_id for run in runs))
     with write_whole(path, packed=True) as out:
-        manifest = await export_proven(log, selection, out, now=ledger.clock(), signer=signer, tree=tree)
+        manifest = await export_proven(
+            log, selection, out, now=ledger.clock(), signer=signer, tree=tree, folder=folder
+        )
     with write_whole(manifest_path(path)) as out:
-        out.write(manifest.encode())
+        out.writelines(manifest.chunks())
     verdict = await to_thread.run_sync(verify_bundle, path)
     whole = verdict.whole == len(runs) and verdict.events == sum(run.version for run in runs)
     if not verdict.ok or not whole:

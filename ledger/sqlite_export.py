@@ -116,10 +116,12 @@ def export_bundle(
     checkpoint: str,
     public_key: str | None = None,
     created: str,
+    folder: Path | None = None,
 ) -> Manifest:
     """Write the selected events to ``out``, one a line, and return the manifest that proves them.
 
-    ``checkpoint`` (a note or its text) says at which size; the tree must have it. Raises RunNotFound, Pruned.
+    ``checkpoint`` (a note or its text) says at which size; the tree must have it. The manifest's long lists
+    wait in temporary files in ``folder``. Raises RunNotFound, Pruned.
     """
     head = parse_checkpoint(checkpoint)
     with closing(connect_reader(path, busy_timeout=5)) as connection:
@@ -130,7 +132,7 @@ def export_bundle(
         def subtree(start: int, width: int) -> bytes:
             return range_root(read, start, start + width)
 
-        proof = BundleProof(head.size, subtree, splits=kept[-_MAX_SPLITS:])
+        proof = BundleProof(head.size, subtree, splits=kept[-_MAX_SPLITS:], folder=folder)
         for rows in read_selection(connection, selection, end=head.size):
             out.write(b"".join([b'{"position":%d,%b\n' % (position, body[1:]) for position, body in rows]))
             for first, count in _stretches([position for position, _ in rows]):

@@ -4,6 +4,7 @@ import base64
 import gzip
 import subprocess
 import sys
+import tracemalloc
 from collections.abc import Callable
 from pathlib import Path
 
@@ -230,3 +231,19 @@ def test_the_script_is_short_and_uses_the_standard_library_alone() -> None:
         line.split()[1].split(".")[0] for line in source.splitlines() if line.startswith(("import", "from"))
     }
     assert imported <= sys.stdlib_module_names
+
+
+def test_a_proof_of_many_gaps_waits_on_the_disk(tmp_path: Path) -> None:
+    gaps = 40_000
+    proof = bundle.BundleProof(2 * gaps, lambda start, width: bytes(32), folder=tmp_path)
+    tracemalloc.start()
+    try:
+        for index in range(1, 2 * gaps, 2):
+            proof.add(index, bytes(32))
+        proof.finish()
+        _, most = tracemalloc.get_traced_memory()
+    finally:
+        tracemalloc.stop()
+    assert len(proof.leaves) == len(proof.hashes) == gaps
+    # As tuples and texts they would take some two hundred bytes each.
+    assert most < gaps * 80
