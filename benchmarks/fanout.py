@@ -2,16 +2,21 @@
 
 Each server is one process on one core, the readers are raw sockets of one process on another. An event has
 about 200 bytes; the ledger's frame also says what changed in the run and has about 700, and the ledger has
-every event on the disk before anybody sees it, which no other here does.
+every event on the disk before anybody sees it, which no peer has. What that is worth is told apart: as the
+share of the processor time of an event that the ledger takes for it with no reader there, and by a second
+Protocol made by hand that stores each event first. What the first one reaches beside sse-starlette is said
+too: a server written in Python cannot do much more.
 
 * one at a time: the next event is published when every reader has the last one; in bursts: sixteen at once
 * latency: a steady number of deliveries per second
 * memory: resident memory of the server for each reader that is connected and silent
-* append: what one producer in the server's process appends while its events go to all readers
+* append: what one producer in the server's process appends while its events go to all readers, beside what
+  it appends before they come and after they left
 * a frozen reader: what the kernel and the server hold for one that never reads
 
-Deliveries are counted by the clock, and once more by the processor time that the server took: on a machine
-with neighbours the second says more. Without nchan its rows are left out, and why is said.
+Deliveries are counted by the clock, and once more by the processor time that the server took. By the clock
+most of what is waited for is the process that reads: the second says what the server can do. Without nchan
+its rows are left out, and why is said. What is under way is told on standard error.
 
 What this does not show: networks, TLS, HTTP/2, more than one server process.
 """
@@ -35,6 +40,9 @@ from benchmarks.streams.servers import Server
 
 GREETINGS = {"ledger": 2}
 BURST = 16
+STORES = "Protocol that stores"
+UNHEARD = 500
+"""Events published with no reader there."""
 
 Start = Callable[[], AbstractContextManager[Server]]
 Samples = dict[str, list[float]]
@@ -68,8 +76,17 @@ def deliver(
         readers.until(frames)
     deliveries = count * burst * len(readers)
     measured.add(name, deliveries / (time.perf_counter() - began))
-    measured.add(f"{name}, per server CPU second", deliveries / max(server.cpu - busy, 0.01))
+    measured.add(f"{name}, per server CPU second", deliveries / (server.cpu - busy))
     return frames
+
+
+def unheard(measured: Measured, server: Server) -> None:
+    """What an event costs that nobody hears of: storing it, where it is stored."""
+    server.publish(1)
+    busy = server.cpu
+    for _ in range(UNHEARD):
+        server.publish(1)
+    measured.add(f"{server.name}, no readers, CPU of an event", (server.cpu - busy) / UNHEARD * 1e6)
 
 
 def wait(
@@ -94,9 +111,12 @@ def wait(
     return frames
 
 
-def one_size(measured: Measured, start: Start, count: int, *, deliveries: int, core: int) -> float:
+def one_size(measured: Measured, start: Start, count: int, *, deliveries: int) -> float:
     """Everything for one server and one number of readers."""
     with start() as server:
+        unheard(measured, server)
+        append = server.append if count == 1_000 and server.name == "ledger" else None
+        alone = [append(1.0, None)] if append is not None else []
         before = server.rss
         readers = Readers(server, count, greeting=GREETINGS.get(server.name, 1))
         try:
@@ -105,20 +125,21 @@ def one_size(measured: Measured, start: Start, count: int, *, deliveries: int, c
                 f"{server.name}, {count:,} readers, memory of each", (server.rss - before) / 1024 / count
             )
             events = max(10, deliveries // count)
-            frames = deliver(measured, server, readers, frames, count=max(3, events // 10), burst=1)
-            frames = deliver(measured, server, readers, frames, count=events, burst=1)
-            frames = deliver(
-                measured, server, readers, frames, count=max(3, events // BURST * 2), burst=BURST
-            )
-            if count == 1_000:
+            for times in (max(3, events // 10), events):
+                frames = deliver(measured, server, readers, frames, count=times, burst=1)
+            if server.name != STORES:
+                bursts = max(3, events // BURST * 2)
+                frames = deliver(measured, server, readers, frames, count=bursts, burst=BURST)
+            if count == 1_000 and server.name != STORES:
                 frames = wait(measured, server, readers, frames, rate=10_000, seconds=3.0)
-                if server.append is not None and server.name == "ledger":
-                    measured.add("ledger, append with 1,000 readers", server.append(2.0, readers) / 2.0)
+            if append is not None:
+                measured.add("ledger, append with 1,000 readers", append(2.0, readers) / 2.0)
         finally:
             readers.close()
-        if count == 1_000 and server.name == "ledger" and server.append is not None:
+        if append is not None:
             time.sleep(0.5)
-            measured.add("ledger, append without readers", server.append(2.0, None) / 2.0)
+            alone.append(append(1.0, None))
+            measured.add("ledger, append without readers", sum(alone) / 2.0)
     return 0.0
 
 
@@ -174,7 +195,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         "--readers", type=int, nargs="+", default=[100, 1_000, 5_000], help="numbers of readers"
     )
     parser.add_argument(
-        "--deliveries", type=int, default=200_000, help="deliveries of one measurement, about"
+        "--deliveries", type=int, default=100_000, help="deliveries of one measurement, about"
     )
     chosen = parser.parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))
@@ -182,11 +203,13 @@ def main(arguments: Sequence[str] | None = None) -> None:
     os.sched_setaffinity(0, {load})
     measured = Measured()
     missing = servers.nchan_reason()
+    began = time.perf_counter()
     with tempfile.TemporaryDirectory(prefix="benchmark-fanout-") as name:
         folder = Path(name)
         starts: dict[str, Start] = {
             "ledger": lambda: servers.ledger(folder, core),
             "Protocol": lambda: servers.protocol(core),
+            STORES: lambda: servers.protocol(core, store=_new(folder / "protocol.db")),
             "sse-starlette": lambda: servers.sse_starlette(core),
         }
         if missing is None:
@@ -195,12 +218,27 @@ def main(arguments: Sequence[str] | None = None) -> None:
             print(missing, file=sys.stderr)
         for count in chosen.readers:
 
-            def side(start: Start, count: int = count) -> Callable[[], float]:
-                return lambda: one_size(measured, start, count, deliveries=chosen.deliveries, core=core)
+            def side(name: str, start: Start, count: int = count) -> Callable[[], float]:
+                def measure() -> float:
+                    _tell(began, f"{name}, {count:,} readers")
+                    return one_size(measured, start, count, deliveries=chosen.deliveries)
 
-            interleave({name: side(start) for name, start in starts.items()}, chosen.repeat)
-        interleave({"ledger": lambda: frozen(measured, starts["ledger"])}, 1)
+                return measure
+
+            interleave({name: side(name, start) for name, start in starts.items()}, chosen.repeat)
+        _tell(began, "ledger, frozen readers")
+        frozen(measured, starts["ledger"])
     emit(measured, chosen, missing)
+
+
+def _new(path: Path) -> Path:
+    for old in path.parent.glob(f"{path.name}*"):
+        old.unlink()
+    return path
+
+
+def _tell(began: float, what: str) -> None:
+    print(f"{time.perf_counter() - began:4.0f} s  {what}", file=sys.stderr, flush=True)
 
 
 def emit(measured: Measured, chosen: Any, missing: str | None) -> None:
@@ -215,6 +253,17 @@ def emit(measured: Measured, chosen: Any, missing: str | None) -> None:
         report.row(
             "largest spread of one at a time", max(spread(measured.samples[name]) for name in steady), "×"
         )
+    storing = measured.middle("ledger, no readers, CPU of an event") - measured.middle(
+        "Protocol, no readers, CPU of an event"
+    )
+    for count in chosen.readers:
+        one = f"{count:,} readers, one at a time, per server CPU second"
+        event = count / measured.middle(f"ledger, {one}") * 1e6
+        report.row(f"ledger, {count:,} readers, CPU of an event", event, "µs")
+        report.row(f"ledger, {count:,} readers, share of it that is storing", storing / event, "")
+        for name, peer in (("ledger", STORES), ("Protocol", "sse-starlette")):
+            ratio = measured.middle(f"{name}, {one}") / measured.middle(f"{peer}, {one}")
+            report.row(f"{name} / {peer}, {one}", ratio, "×")
     for count in chosen.readers:
         for manner, bars in (("one at a time", (0.6, 3)), (f"bursts of {BURST}", (None, 20))):
             for cost in ("", ", per server CPU second"):
@@ -246,6 +295,8 @@ def emit(measured: Measured, chosen: Any, missing: str | None) -> None:
 def _unit(name: str) -> str:
     if "memory" in name:
         return "KiB"
+    if "CPU of an event" in name:
+        return "µs"
     if ", p50" in name or ", p99" in name:
         return "ms"
     return "events/s" if "append" in name else "deliveries/s"

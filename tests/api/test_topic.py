@@ -38,11 +38,11 @@ def test_whoever_comes_or_goes_changes_the_next_crowd_and_not_the_one_that_is_se
     before = topic.crowd
     assert topic.crowd is before
     _, second = _join(topics)
-    assert topic.crowd == (first, second)
+    assert list(topic.crowd) == [first, second]
     topic.leave(first)
     topic.leave(first)
-    assert topic.crowd == (second,)
-    assert before == (first,)
+    assert list(topic.crowd) == [second]
+    assert list(before) == [first]
 
 
 def test_a_run_belongs_to_the_topics_whose_filter_matches() -> None:
