@@ -36,6 +36,7 @@ _logger = logging.getLogger("progress_ledger.projections")
 _PAGE = 1_000
 _APART = 20_000
 _POLL_SECONDS = 0.05
+_AGAIN_SECONDS = 0.005  # while another process writes, so that little waits to be folded when somebody asks
 _RETRY_SECONDS = 1.0
 
 
@@ -260,7 +261,7 @@ class Projector:
             self._wake.clear()
             waiters, self._waiters = self._waiters, []
             try:
-                await self._catch_up()
+                moved = await self._catch_up()
             except LedgerError as error:
                 pause = _RETRY_SECONDS
                 _fail(waiters, error)
@@ -268,18 +269,20 @@ class Projector:
                 _fail(waiters, Closed())
                 raise
             else:
-                pause = _POLL_SECONDS
+                pause = _AGAIN_SECONDS if moved else _POLL_SECONDS
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(None)
 
-    async def _catch_up(self) -> None:
+    async def _catch_up(self) -> bool:
+        # Whether there was something that another process wrote.
         head = await self._log.head()
         self._head = max(self._head, head)
         if self.position >= head:
-            return
+            return False
         with self._folding():
             await self._fold_up_to(head)
+        return True
 
     @contextmanager
     def _folding(self) -> Generator[None, None, None]:
@@ -305,7 +308,7 @@ class Projector:
             pruned = pruned or any(body is None for _, body in page)
             await self._fold_rest(page)
             self._settle()
-            await self._saver.relieve(self._states)
+            await self._saver.make_room(self._states)
         if pruned:
             await self._drop_pruned()
 

@@ -22,6 +22,7 @@ UNKEPT = 1_000
 """Ended runs that may wait to be kept. Those that cannot be are forgotten, and folded when asked for."""
 
 _MARKS = 100
+_CROWDED = 8
 
 
 class Saver:
@@ -53,6 +54,15 @@ class Saver:
         if checkpoint and asyncio.get_running_loop().time() - self._last > SAVE_SECONDS:
             await self.save(states)
         elif states.unkept >= UNKEPT or len(states.marks) >= _MARKS:
+            await self.save_ended(states)
+
+    async def make_room(self, states: States) -> None:
+        """Between two pages of a fold that readers wait for: save only what would fill the memory.
+
+        All else is left to whoever waits for :meth:`wait`: a save stands in line behind others who write the
+        file, for a second and more beside an import.
+        """
+        if states.unkept >= _CROWDED * UNKEPT or len(states.marks) >= _CROWDED * _MARKS:
             await self.save_ended(states)
 
     async def save(self, states: States) -> None:

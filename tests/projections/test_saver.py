@@ -109,6 +109,21 @@ async def test_ended_runs_that_cannot_be_kept_do_not_fill_the_memory(
     assert states.saved == 0
 
 
+async def test_a_fold_that_readers_wait_for_saves_only_when_the_memory_would_fill(
+    log: Log, saver: Saver
+) -> None:
+    states = States()
+    fold_runs(states, UNKEPT + 1)
+    await saver.make_room(states)
+    assert states.unkept == UNKEPT + 1
+    saver.look_at(states)
+    with anyio.fail_after(5):
+        await saver.wait()
+    fold_runs(states, 7 * UNKEPT)
+    await saver.make_room(states)
+    assert (states.unkept, await StateStore(log).checkpoint()) == (0, 0)
+
+
 async def test_a_long_fold_is_relieved_of_its_ended_runs_without_moving_the_checkpoint(
     log: Log, saver: Saver
 ) -> None:
