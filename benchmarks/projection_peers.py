@@ -20,13 +20,13 @@ import asyncio
 import tempfile
 import time
 from collections.abc import Callable, Iterator, Sequence
-from functools import singledispatchmethod
 from itertools import islice
 from pathlib import Path
 from typing import Any
 from uuid import UUID
 
 from eventsourcing.application import LocalNotificationLog
+from eventsourcing.dispatch import singledispatchmethod
 from eventsourcing.persistence import Tracking
 from eventsourcing.projection import Projection
 from eventsourcing.sqlite import SQLiteFactory, SQLiteTrackingRecorder

@@ -120,7 +120,7 @@ class Readers:
             for number, _ in self._poll.poll(1.0):
                 one = self._sockets[number]
                 received = parts[number] + one.recv(65_536)
-                if not _is_whole(received):
+                if not is_whole(received):
                     parts[number] = received
                     continue
                 parts[number] = b""
@@ -141,7 +141,8 @@ class Readers:
             one.close()
 
 
-def _is_whole(received: bytes) -> bool:
+def is_whole(received: bytes) -> bool:
+    """Whether a response is there with all of its body. Raises ConnectionError when it is not a 200."""
     head, end, body = received.partition(b"\r\n\r\n")
     if not end:
         return False
@@ -156,7 +157,7 @@ def size_of(port: int) -> int:
     with socket.create_connection(("127.0.0.1", port)) as one:
         one.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
         received = b""
-        while not _is_whole(received):
+        while not is_whole(received):
             received += one.recv(65_536)
     return len(received.partition(b"\r\n\r\n")[2])
 
