@@ -349,7 +349,7 @@ class BundleReader:
                 suspects.append((event.position, self._offset, event.run_id, self._offset + length))
         elif not suspects and self._marks.count % _PORTION == 0:
             at = (self._marks.count // _PORTION - 1) * _MARK
-            if self._expected[at : at + _MARK] != self._marks.joined[-_MARK:]:
+            if self._expected[at : at + _MARK] != bytes(self._marks.joined[-_MARK:]):
                 suspects.append((event.position - _PORTION + 1, self._offset, event.run_id, self._offset))
 
     def _verdict(self, suspects: list[tuple[int, int, str, int]]) -> BundleDamaged:
