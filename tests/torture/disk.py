@@ -47,6 +47,8 @@ async def no_descriptors(world: World) -> None:
 async def failing(world: World) -> None:
     """The disk under the server fails: writing, syncing, reading or cutting, always or now and then."""
     plan = world.folder / "plan"
+    if not plan.exists():
+        return
     kinds = world.dice.choice((1, 2, 4, 8, 1 + 2, 1 + 2 + 4 + 8))
     try:
         with plan.open("r+b") as file:

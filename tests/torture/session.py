@@ -100,11 +100,15 @@ async def torture(
     only: Sequence[str] = (),
     soak: bool = False,
     small: bool = False,
+    each: bool = False,
     folder: Path | None = None,
     answer_within: float = ANSWER_SECONDS,
     say: Callable[[str], None] = lambda text: None,
 ) -> Report:
-    """Does not raise for a promise that does not hold: it is in the report."""
+    """Does not raise for a promise that does not hold: it is in the report.
+
+    ``each``: every fault once at least, however long that takes.
+    """
     report = Report(seed, seconds / 60)
     place = Path(tempfile.mkdtemp(prefix="torture-")) if folder is None else folder
     # Every other seed, since such a disk syncs nothing and so waits for nothing.
@@ -120,7 +124,7 @@ async def torture(
             queue: list[faults.Fault] = []
             await torn.answers()
             await torn.check()
-            while time.monotonic() - began < seconds:
+            while time.monotonic() - began < seconds or (each and len(torn.faults) < len(chosen)):
                 await asyncio.sleep(torn.dice.uniform(0.2, 1.2))
                 # Each once before any comes again, in another order every time.
                 if not queue:
