@@ -13,6 +13,9 @@ __all__ = ("Entry", "Piece", "Tail")
 _PIECE = 65_536
 """Bytes handed to a server at a time: what a reader that stands still can make it hold."""
 
+_PIECES_KEPT = 4
+"""A crowd that comes back goes through the same few pieces, each reader all of them in turn."""
+
 
 class Entry(NamedTuple):
     """A frame as sent. ``position`` is that of the event, or of the newest event before what is none.
@@ -59,8 +62,8 @@ class Tail:
         self._bytes = 0
         self._max_frames = max_frames
         self._max_bytes = max_bytes
-        self._piece_at = (-1, -1)
-        self._piece = Piece(b"", 0)
+        self._pieces: dict[int, Piece] = {}
+        self._pieces_end = 0
 
     @property
     def end(self) -> int:
@@ -114,8 +117,12 @@ class Tail:
         A piece ends before 64 KiB unless its first frame alone is longer.
         """
         end = self._first + len(self._entries)
-        if self._piece_at == (place, end):
-            return self._piece
+        if self._pieces_end != end:
+            self._pieces.clear()
+            self._pieces_end = end
+        kept = self._pieces.get(place)
+        if kept is not None:
+            return kept
         if place < self._first:
             return None
         if place == end - 1:
@@ -129,8 +136,9 @@ class Tail:
                     break
                 frames.append(entry.frame)
             piece = Piece(b"".join(frames), place + len(frames))
-        self._piece_at = (place, end)
-        self._piece = piece
+        if len(self._pieces) >= _PIECES_KEPT:
+            del self._pieces[next(iter(self._pieces))]
+        self._pieces[place] = piece
         return piece
 
     def _trim(self) -> None:

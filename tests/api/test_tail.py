@@ -61,6 +61,28 @@ def test_all_readers_at_a_place_are_given_the_same_bytes() -> None:
     assert piece.chunk is piece.chunk
 
 
+def test_the_few_pieces_that_a_crowd_goes_through_are_each_made_once() -> None:
+    tail = _tail()
+    for position in (1, 2, 3):
+        tail.append(_entry(position, b"x" * 60_000))
+
+    def way() -> list[int]:
+        made: list[int] = []
+        place = 0
+        while (piece := tail.piece(place)) is not None and piece.data:
+            made.append(id(piece))
+            place = piece.after
+        return made
+
+    first = way()
+    assert len(first) == 3
+    assert way() == first
+    tail.append(_entry(4, b"x"))
+    longer = tail.piece(2)
+    assert longer is not None
+    assert len(longer.data) == 60_001
+
+
 def test_a_piece_ends_before_64_kib_unless_one_frame_alone_is_longer() -> None:
     tail = _tail()
     for position, size in ((1, 40_000), (2, 40_000), (3, 100_000)):
