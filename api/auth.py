@@ -7,7 +7,6 @@ on loopback only. Where there are tokens, every address asks for one but the few
 from functools import partial
 from http import HTTPStatus
 
-from starlette.datastructures import Headers
 from starlette.requests import Request, cookie_parser
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -17,6 +16,7 @@ from progress_ledger.ledger.errors import LedgerError
 
 from .access import EVERYTHING, NOTHING, Access, access_of, put_access
 from .bodies import read_body
+from .headers import header_of
 from .problems import Refusal, problem_of
 from .replies import json_reply
 from .tokens import TokenFile
@@ -59,7 +59,7 @@ class Authentication:
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
             try:
-                access = caller(Headers(scope=scope), self._tokens)
+                access = caller(scope, self._tokens)
                 put_access(scope, access)
                 path = scope["path"].removeprefix(scope.get("root_path", ""))
                 if path not in OPEN_PATHS and not path.startswith(_OPEN_FOLDER):
@@ -73,14 +73,14 @@ class Authentication:
         await self._app(scope, receive, send)
 
 
-def caller(headers: Headers, tokens: TokenFile | None) -> Access:
-    """What a request with these headers may do. A bearer token goes before the cookie."""
+def caller(scope: Scope, tokens: TokenFile | None) -> Access:
+    """What a request may do by its headers. A bearer token goes before the cookie."""
     if tokens is None or not tokens.all():
         return EVERYTHING
-    scheme, _, bearer = headers.get("authorization", "").partition(" ")
+    scheme, _, bearer = (header_of(scope, b"authorization") or "").partition(" ")
     if scheme.lower() == "bearer":
         return tokens.access(bearer.strip())
-    kept = cookie_parser(headers.get("cookie", "")).get(COOKIE)
+    kept = cookie_parser(header_of(scope, b"cookie") or "").get(COOKIE)
     return tokens.access(kept) if kept else NOTHING
 
 

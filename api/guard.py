@@ -10,9 +10,9 @@ from collections.abc import Iterable
 from functools import lru_cache
 from urllib.parse import urlsplit
 
-from starlette.datastructures import Headers
 from starlette.types import ASGIApp, Receive, Scope, Send
 
+from .headers import header_of
 from .problems import problem
 
 __all__ = ("Guard", "is_loopback", "same_origin")
@@ -43,22 +43,22 @@ class Guard:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] == "http":
-            refused = self._refused(scope["method"], Headers(scope=scope))
+            refused = self._refused(scope)
             if refused is not None:
                 await problem(403, "forbidden", refused)(scope, receive, send)
                 return
         await self._app(scope, receive, send)
 
-    def _refused(self, method: str, headers: Headers) -> str | None:
-        host = headers.get("host", "")
+    def _refused(self, scope: Scope) -> str | None:
+        host = header_of(scope, b"host") or ""
         name = _name(host)
         if self._loopback_only and not is_loopback(name) and name.rstrip(".") not in self._hosts:
             return f"This server answers only as localhost or 127.0.0.1, not as {host[:100]!r}."
-        if method in _READS:
+        if scope["method"] in _READS:
             return None
-        origin = headers.get("origin")
+        origin = header_of(scope, b"origin")
         if origin is None:
-            foreign = headers.get("sec-fetch-site") in ("cross-site", "same-site")
+            foreign = header_of(scope, b"sec-fetch-site") in ("cross-site", "same-site")
         else:
             foreign = origin not in self._origins and not same_origin(origin, host)
         if foreign:

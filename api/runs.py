@@ -5,7 +5,6 @@ from functools import partial
 
 import msgspec
 from msgspec import Raw
-from starlette.datastructures import Headers
 from starlette.requests import Request
 from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
@@ -19,6 +18,7 @@ from progress_ledger.projections.snapshot import Snapshot
 from .access import Access, access_of
 from .answers import Answers
 from .bodies import decode, read_body
+from .headers import header_of
 from .limiting import spend_runs
 from .problems import Refusal
 from .replies import run_path, snapshot_reply
@@ -84,7 +84,7 @@ class _Show:
         if not scope["query_string"]:
             answer = await self._answers.of(scope["path_params"]["run_id"], access_of(scope))
             if answer is not None:
-                await answer.send(send, Headers(scope=scope).get("if-none-match"))
+                await answer.send(send, header_of(scope, b"if-none-match"))
                 return
         response = await _show(self._service, Request(scope, receive))
         await response(scope, receive, send)
