@@ -7,7 +7,7 @@ import msgspec
 
 from progress_ledger.ledger.audit import BundleReport
 from progress_ledger.ledger.bundle import parse_line
-from progress_ledger.ledger.merkle import TILE_WIDTH, Edge, leaf_hashes
+from progress_ledger.ledger.merkle import HASH_SIZE, TILE_WIDTH, Edge, leaf_hash, leaf_hashes
 from progress_ledger.ledger.note import Checkpoint, VerifierKey, parse_checkpoint, parse_note
 from progress_ledger.ledger.tiles import parse_entries, tile_path
 from progress_ledger.ledger.verify import MAX_FINDINGS, Finding, Row, RuleCheck
@@ -56,11 +56,10 @@ async def verify_url(
         number = edge.size // TILE_WIDTH
         width = min(TILE_WIDTH, head.size - edge.size)
         leaves, hashes = await _leaves(transport, number, width)
-        if not leaves:
-            # Events of runs that go on are among the pruned ones: what follows cannot be held to the rules.
-            numbers.clear()
         rows: list[Row] = []
         for index, leaf in enumerate(leaves):
+            if not leaf:
+                continue
             position = edge.size + index + 1
             event = parse_line(b'{"position":%d,' % position + leaf[1:])
             if event is None:
@@ -110,10 +109,17 @@ async def verify_url(
 
 
 async def _leaves(transport: Transport, number: int, width: int) -> tuple[list[bytes], bytes]:
+    """The leaves and their hashes; of a pruned one no bytes, and the hash that the tile says."""
+    path = tile_path(None, number, width)
     try:
-        leaves = parse_entries(await get(transport, f"/v1/log/{tile_path(None, number, width)}"))
+        leaves = parse_entries(await get(transport, f"/v1/log/{path}"))
     except Refused as error:
-        if error.status != 404:
+        if error.code != "pruned":
             raise
-        return [], await get(transport, f"/v1/log/{tile_path(0, number, width)}")
+        leaves = parse_entries(await get(transport, f"/v1/log/{path.replace('tile/entries', 'remaining')}"))
+        tile = await get(transport, f"/v1/log/{tile_path(0, number, width)}")
+        return leaves, b"".join(
+            leaf_hash(leaf) if leaf else tile[at * HASH_SIZE : (at + 1) * HASH_SIZE]
+            for at, leaf in enumerate(leaves)
+        )
     return leaves, leaf_hashes(leaves)

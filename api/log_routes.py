@@ -1,8 +1,11 @@
 """The transparency log over HTTP, in the published form: C2SP ``tlog-tiles`` under ``/v1/log``.
 
 ``/v1/log/checkpoint``, ``/v1/log/tile/<L>/<N>[.p/<W>]`` and ``/v1/log/tile/entries/<N>[.p/<W>]`` are what any
-monitor of such logs reads. Beside them the same facts as JSON: the head, inclusion and consistency proofs,
-and a run's manifest, which together with its events is a bundle that is verified offline.
+monitor of such logs reads. A bundle of entries of which some were pruned cannot be served in that form, where
+each entry hashes to its leaf: it is gone (410), and ``/v1/log/remaining/<N>[.p/<W>]`` has the rest of it.
+
+Beside them the same facts as JSON: the head, inclusion and consistency proofs, and a run's manifest, which
+together with its events is a bundle that is verified offline.
 """
 
 import base64
@@ -19,7 +22,7 @@ from progress_ledger.ledger.errors import RunNotFound
 from progress_ledger.ledger.export import export_proven
 from progress_ledger.ledger.sqlite import SQLiteLog
 from progress_ledger.ledger.sqlite_export import Selection
-from progress_ledger.ledger.tiles import entry_bundle, parse_tile_path
+from progress_ledger.ledger.tiles import entry_bundle, parse_tile_path, tile_path
 from progress_ledger.ledger.tree import NoSuchSize, Tree
 
 from .access import access_of
@@ -31,8 +34,9 @@ from .service import Service
 __all__ = ("routes",)
 
 _LARGEST = 2**63 - 1
-# What a path holds never changes once it is there.
+# What a path holds never changes once it is there; but a pruned entry is not to live on in caches for a year.
 _FOREVER = {"Cache-Control": "public, max-age=31536000, immutable"}
+_FOR_A_DAY = {"Cache-Control": "public, max-age=86400, immutable"}
 
 
 def routes(service: Service) -> list[BaseRoute]:
@@ -61,6 +65,9 @@ def _routes(tree: Tree, log: SQLiteLog) -> list[Route]:
         Route("/v1/log", partial(_head, tree, log), methods=["GET"], name="log_head"),
         Route("/v1/log/checkpoint", partial(_checkpoint, tree), methods=["GET"], name="log_checkpoint"),
         Route("/v1/log/tile/{path:path}", partial(_tile, tree), methods=["GET"], name="log_tile"),
+        Route(
+            "/v1/log/remaining/{path:path}", partial(_remaining, tree), methods=["GET"], name="log_remaining"
+        ),
         Route(
             "/v1/log/proof/inclusion", partial(_inclusion, tree, log), methods=["GET"], name="log_inclusion"
         ),
@@ -98,14 +105,39 @@ async def _tile(tree: Tree, request: Request) -> Response:
     place = parse_tile_path(request.path_params["path"])
     if place is None:
         raise Refusal(404, "not_found", "This is no tile's path; write tile/<level>/<number>[.p/<width>].")
-    if place.level is None:
-        leaves = await tree.leaves(place.number, place.width)
-        data = None if leaves is None else entry_bundle(leaves)
-    else:
+    if place.level is not None:
         data = await tree.tile(place.level, place.number, place.width)
-    if data is None:
-        raise Refusal(404, "not_found", "The log has not so many events, or those were pruned.")
-    return Response(data, headers=_FOREVER, media_type="application/octet-stream")
+        if data is None:
+            raise _no_such_tile()
+        return Response(data, headers=_FOREVER, media_type="application/octet-stream")
+    leaves = await tree.leaves(place.number, place.width)
+    if leaves is None:
+        raise _no_such_tile()
+    present = [leaf for leaf in leaves if leaf is not None]
+    if len(present) < len(leaves):
+        raise Refusal(
+            410,
+            "pruned",
+            f"{len(leaves) - len(present)} of these {len(leaves)} entries were pruned; "
+            f"the others are at /v1/log/{tile_path(*place).replace('tile/entries', 'remaining')}",
+        )
+    return Response(entry_bundle(present), headers=_FOR_A_DAY, media_type="application/octet-stream")
+
+
+async def _remaining(tree: Tree, request: Request) -> Response:
+    place = parse_tile_path("entries/" + request.path_params["path"])
+    if place is None:
+        raise Refusal(404, "not_found", "This is no bundle's path; write remaining/<number>[.p/<width>].")
+    leaves = await tree.leaves(place.number, place.width)
+    if leaves is None:
+        raise _no_such_tile()
+    # No leaf is empty: a length of 0 stands for one that was pruned.
+    data = entry_bundle(leaf or b"" for leaf in leaves)
+    return Response(data, headers={"Cache-Control": "no-cache"}, media_type="application/octet-stream")
+
+
+def _no_such_tile() -> Refusal:
+    return Refusal(404, "not_found", "The log has not so many events.")
 
 
 async def _inclusion(tree: Tree, log: SQLiteLog, request: Request) -> Response:

@@ -259,7 +259,14 @@ OPERATIONS: Mapping[tuple[str, str], Operation] = {
         "The newest signed checkpoint", {200: "text/plain"}, problems=(404,)
     ),
     ("GET", "/v1/log/tile/{path}"): Operation(
-        "A tile of the tree, or a bundle of entries", {200: "application/octet-stream"}, problems=(400, 404)
+        "A tile of the tree, or a bundle of entries",
+        {200: "application/octet-stream"},
+        problems=(400, 404, 410),
+    ),
+    ("GET", "/v1/log/remaining/{path}"): Operation(
+        "What is left of a bundle of entries of which some were pruned",
+        {200: "application/octet-stream"},
+        problems=(404,),
     ),
     ("GET", "/v1/log/proof/inclusion"): Operation(
         "That an event is in the log",

@@ -190,16 +190,15 @@ class Tree:
 
         return await self._with_tiles(take)
 
-    async def leaves(self, number: int, width: int) -> list[bytes] | None:
-        """The stored bytes of the first ``width`` leaves under level-0 tile ``number``; None while there
-        are not so many, or when one of them was pruned."""
+    async def leaves(self, number: int, width: int) -> list[bytes | None] | None:
+        """The stored bytes of the first ``width`` leaves under level-0 tile ``number``, None in the place of
+        each that was pruned; None for all while there are not so many."""
         start = number * TILE_WIDTH
         stored = await self._log.read(start, limit=width)
         edge = await self._log.on_reader(sqlite_tree.load_edge)
         if len(stored) < width or start + width > edge.size:
             return None
-        bodies = [body for _, body in stored if body is not None]
-        return bodies if len(bodies) == width else None
+        return [body for _, body in stored]
 
     async def with_tiles(self, function: Callable[[ReadTile, int], _T], *, size: int) -> _T:
         """``function(read, tree's size)`` on the reading connection, once the tree holds ``size`` leaves."""

@@ -60,3 +60,20 @@ async def test_changed_entries_do_not_give_the_root(tmp_path: Path) -> None:
     async with ledger_at(tmp_path / "a.db") as (ledger, _), Projector.open(ledger) as projector:
         report = await verify_url(AppTransport(create_app(ledger, projector)), notes=[])
     assert "wrong_root" in [one.kind for one in report.findings]
+
+
+async def test_what_remains_beside_pruned_entries_is_held_against_its_hash_and_the_rules(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.db"
+    async with ledger_at(path) as (ledger, _):
+        await fill(ledger, runs=3, ticks=50, open_runs=1)
+    async with ledger_at(path, clock=ticking(BEGAN + 1_000_000)) as (ledger, _):
+        await prune(ledger, Retention(older_than=60))
+    # The first run is still open, and its events stand among those of the pruned ones.
+    tamper(
+        path, "UPDATE event SET body = replace(body, '\"done\":2', '\"done\":-2') WHERE body LIKE '%ticked%'"
+    )
+    async with ledger_at(path) as (ledger, _), Projector.open(ledger) as projector:
+        report = await verify_url(AppTransport(create_app(ledger, projector)), notes=[])
+    assert {"invalid_event", "wrong_root"} <= {one.kind for one in report.findings}

@@ -2,11 +2,12 @@
 
 import base64
 import json
+import sqlite3
 from pathlib import Path
 
 import pytest
 
-from progress_ledger.ledger import merkle
+from progress_ledger.ledger import merkle, sqlite_prune
 from progress_ledger.ledger.audit import verify_bundle
 from progress_ledger.ledger.note import new_signer, parse_checkpoint, parse_note
 from progress_ledger.ledger.sqlite import SQLiteLog
@@ -16,6 +17,8 @@ from tests.api.asking import Api
 from tests.ledger.histories import fill
 
 pytestmark = pytest.mark.anyio
+
+_ROW = "SELECT number, run_id, first, last, version FROM run WHERE run_id = 'run-1'"
 
 
 def tree_of(asked: Api) -> Tree:
@@ -113,3 +116,37 @@ async def test_a_run_s_manifest_and_its_events_are_a_bundle(asked: Api, tmp_path
     assert report.whole == 1
     assert json.loads(manifest.content)["selection"] == {"run": "run-1"}
     assert (await asked.http.get("/v1/log/runs/nobody")).status_code == 404
+
+
+async def test_a_bundle_with_pruned_entries_is_gone_and_what_remains_is_served(asked: Api) -> None:
+    await fill(asked.ledger, runs=3, ticks=90)
+    log = asked.ledger.log
+    assert isinstance(log, SQLiteLog)
+    await asked.http.get("/v1/log")
+    whole = parse_entries((await asked.http.get("/v1/log/tile/entries/000")).content)
+    tile = (await asked.http.get("/v1/log/tile/0/000")).content
+
+    def strip(connection: sqlite3.Connection) -> None:
+        run = sqlite_prune.Finished(*connection.execute(_ROW).fetchone())
+        assert sqlite_prune.mark_pruned(connection, run, "")
+        assert sqlite_prune.strip(connection, run, run.last, 1000) == 0
+
+    await log.on_writer(strip)
+    gone = await asked.http.get("/v1/log/tile/entries/000")
+    assert (gone.status_code, gone.json()["code"]) == (410, "pruned")
+    assert "/v1/log/remaining/000" in gone.json()["detail"]
+    assert (await asked.http.get("/v1/log/tile/0/000")).content == tile
+    left = parse_entries((await asked.http.get("/v1/log/remaining/000")).content)
+    lost = [at for at, leaf in enumerate(left) if not leaf]
+    assert len(lost) == sum(b'"run_id":"run-1"' in leaf for leaf in whole)
+    for at, leaf in enumerate(left):
+        assert leaf in (b"", whole[at])
+        assert not leaf or merkle.leaf_hash(leaf) == tile[at * 32 : at * 32 + 32]
+    part = await asked.http.get("/v1/log/remaining/001.p/20")
+    assert len(parse_entries(part.content)) == 20
+
+
+@pytest.mark.parametrize("path", ["1", "000.p/0", "x", "009"])
+async def test_what_remains_of_a_bundle_that_is_not_there_is_404(asked: Api, path: str) -> None:
+    await fill(asked.ledger)
+    assert (await asked.http.get(f"/v1/log/remaining/{path}")).status_code == 404
