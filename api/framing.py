@@ -4,10 +4,10 @@ import re
 from functools import lru_cache
 from typing import Literal, TypeAlias
 
-from progress_ledger.ledger.codec import ascii_json, wire_form
+from progress_ledger.ledger.codec import ascii_json
 from progress_ledger.ledger.events import TERMINAL
 from progress_ledger.ledger.log import Recorded
-from progress_ledger.ledger.times import parse_time
+from progress_ledger.ledger.times import read_time
 from progress_ledger.projections import RunState, change, view
 
 from . import sse
@@ -22,9 +22,14 @@ _NAME = re.compile(r"[A-Za-z0-9_.-]{1,64}")
 
 
 @lru_cache(maxsize=256)
-def _frame_name(event_type: str) -> str:
+def _frame_name(event_type: str) -> bytes:
     # A newer release may have written types this one does not know; what is no name must not break a frame.
-    return event_type if _NAME.fullmatch(event_type) else "event"
+    return event_type.encode("ascii") if _NAME.fullmatch(event_type) else b"event"
+
+
+@lru_cache(maxsize=256)
+def _ascii(epoch: str) -> bytes:
+    return epoch.encode("ascii")
 
 
 def encode_event(recorded: Recorded, state: RunState, *, epoch: str, mode: Mode) -> Entry:
@@ -36,12 +41,14 @@ def encode_event(recorded: Recorded, state: RunState, *, epoch: str, mode: Mode)
     event = recorded.event
     name = event.type
     final = name in TERMINAL
-    whole = mode == "full" or event.version == 1
-    run = view(state, parse_time(event.time)) if whole else change(state, event)
-    data = b'{"event":%b,"run":%b%b}' % (
-        wire_form(event.position, recorded.body),
+    position = event.position
+    run = change(state, event) if mode == "change" else view(state, read_time(event.time))
+    frame = sse.event_frame(
+        _frame_name(name),
+        recorded.body,
         ascii_json(run),
-        b',"final":true' if final else b"",
+        position=position,
+        epoch=_ascii(epoch),
+        final=final,
     )
-    frame = sse.frame(_frame_name(name), data, id=sse.event_id(epoch, event.position))
-    return Entry(event.position, event.run_id, frame, final)
+    return Entry(position, event.run_id, frame, final)

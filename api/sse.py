@@ -8,7 +8,18 @@ from collections.abc import Mapping
 
 from progress_ledger.ledger.codec import ascii_json
 
-__all__ = ("HEADERS", "KEEP_ALIVE", "busy", "drain", "event_id", "frame", "hello", "with_id", "without_id")
+__all__ = (
+    "HEADERS",
+    "KEEP_ALIVE",
+    "busy",
+    "drain",
+    "event_frame",
+    "event_id",
+    "frame",
+    "hello",
+    "with_id",
+    "without_id",
+)
 
 HEADERS: tuple[tuple[bytes, bytes], ...] = (
     (b"content-type", b"text/event-stream; charset=utf-8"),
@@ -31,6 +42,21 @@ def frame(name: str, data: bytes, *, id: bytes | None = None) -> bytes:  # noqa:
     if id is None:
         return b"event: %b\ndata: %b\n\n" % (name.encode("ascii"), data)
     return b"event: %b\ndata: %b\nid: %b\n\n" % (name.encode("ascii"), data, id)
+
+
+def event_frame(name: bytes, body: bytes, run: bytes, *, position: int, epoch: bytes, final: bool) -> bytes:
+    """The frame of an event stored as ``body``, and of its run after it: what :func:`frame` makes of both."""
+    # In one piece: every event goes through here, and each joining of parts would copy it once more.
+    end = b',"final":true' if final else b""
+    return b'event: %b\ndata: {"event":{"position":%d,%b,"run":%b%b}\nid: %b-%d\n\n' % (
+        name,
+        position,
+        body[1:],
+        run,
+        end,
+        epoch,
+        position,
+    )
 
 
 def with_id(whole: bytes, id: bytes) -> bytes:  # noqa: A002 - the field's own name

@@ -17,7 +17,8 @@ _RFC_3339 = re.compile(r"\d{4}-\d\d-\d\d[Tt]\d\d:\d\d:\d\d(\.\d{1,12})?([Zz]|[+-
 def format_time(seconds: float) -> str:
     """``2026-11-21T23:34:40.123456Z`` for seconds since the epoch."""
     whole, micro = divmod(round(seconds * 1e6), 1_000_000)
-    return f"{_second(whole)}.{micro:06d}Z"
+    # Six digits by way of seven: asking for leading zeros takes twice as long as all the rest.
+    return f"{_second(whole)}.{str(micro + 1_000_000)[1:]}Z"
 
 
 @lru_cache(maxsize=1024)

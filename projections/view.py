@@ -94,11 +94,11 @@ def change(state: RunState, event: Event) -> Change | Snapshot:
     if event.version == 1:
         return view(state, now)
     seen = _measure(state, now, time)
+    name = event.data.type
     # By their order: named, so many fields would take longer than all that is worked out here.
     told = Change(
         state.version, state.position, state.status, *seen, state.updated_at, state.last_progress_at
     )
-    name = event.data.type
     if name in _QUIET:
         return told
     told.message = state.message
@@ -140,10 +140,12 @@ def _measure(state: RunState, now: float, at: str | None) -> _Measures:
     if state.started_at is not None:
         end = now if state.finished_at is None else parse_time(state.finished_at)
         elapsed = max(0.0, end - parse_time(state.started_at))
-        paused = state.paused_seconds
-        if state.paused_at is not None:
-            paused += max(0.0, end - parse_time(state.paused_at))
-        active = max(0.0, elapsed - paused)
+        active = elapsed
+        if state.paused_seconds or state.paused_at is not None:
+            paused = state.paused_seconds
+            if state.paused_at is not None:
+                paused += max(0.0, end - parse_time(state.paused_at))
+            active = max(0.0, elapsed - paused)
     percent = percent_of(state)
     if percent is not None:
         percent = _shown(percent)
@@ -160,7 +162,7 @@ def _measure(state: RunState, now: float, at: str | None) -> _Measures:
         high = None if high is None else _milli(high)
         if state.status == "running":
             finish_at = format_time(now + min(seconds, 3e9))
-    silent = _milli(silent) if because else 0.0
+    worked = _milli(active)
     return (
         percent,
         rate,
@@ -169,10 +171,10 @@ def _measure(state: RunState, now: float, at: str | None) -> _Measures:
         high,
         found.basis,
         finish_at,
-        _milli(elapsed),
-        _milli(active),
+        worked if active == elapsed else _milli(elapsed),
+        worked,
         because is not None,
-        silent,
+        _milli(silent) if because else 0.0,
         because,
     )
 

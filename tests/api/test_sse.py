@@ -8,13 +8,21 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from progress_ledger.api import sse
-from progress_ledger.ledger.codec import ascii_json
+from progress_ledger.ledger.codec import ascii_json, wire_form
 from tests.api.streaming import parse
 
 
 def test_a_frame_is_event_then_data_then_id() -> None:
     whole = sse.frame("ticked", b'{"a":1}', id=b"e-1")
     assert whole == b'event: ticked\ndata: {"a":1}\nid: e-1\n\n'
+
+
+def test_an_event_and_its_run_make_one_frame() -> None:
+    body, run = b'{"run_id":"r","version":2}', b'{"done":3}'
+    for final, end in ((False, b"}"), (True, b',"final":true}')):
+        made = sse.event_frame(b"ticked", body, run, position=7, epoch=b"e", final=final)
+        data = b'{"event":%b,"run":%b%b' % (wire_form(7, body), run, end)
+        assert made == sse.frame("ticked", data, id=sse.event_id("e", 7))
 
 
 def test_an_id_is_put_on_and_taken_off_without_a_trace() -> None:
