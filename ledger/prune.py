@@ -6,8 +6,9 @@ a run of kind ``ledger.prune`` in the log: what, why, by whom. Every transaction
 pruning goes on with the next one.
 """
 
+from contextlib import ExitStack
 from functools import partial
-from hashlib import sha256
+from hashlib import file_digest
 from pathlib import Path
 
 import anyio
@@ -17,7 +18,7 @@ from msgspec import Struct
 
 from . import sqlite_prune
 from .audit import verify_bundle
-from .bundle import BundleDamaged
+from .bundle import BundleDamaged, Manifest
 from .errors import Unavailable
 from .events import Completed, Noted, RunSpec, Ticked
 from .export import export_proven, manifest_path, write_whole
@@ -98,7 +99,8 @@ async def prune(
                 report.runs += 1
                 removed += run.version
         report.events += removed
-        await ledger.append(report.run_id, [_note(runs, archive), Ticked(done=report.runs)])
+        note = await to_thread.run_sync(_note, runs, archive)
+        await ledger.append(report.run_id, [note, Ticked(done=report.runs)])
         if not removed:
             break
     report.pages = await _give_back(log)
@@ -134,7 +136,8 @@ def _note(runs: list[Finished], archive: str) -> Noted:
     text = f"{len(runs)} runs, {runs[0].run_id} to {runs[-1].run_id}"
     if not archive:
         return Noted(message=f"{text}: removed without an archive")
-    digest = sha256(Path(archive).read_bytes()).hexdigest()
+    with Path(archive).open("rb") as file:
+        digest = file_digest(file, "sha256").hexdigest()
     return Noted(message=f"{text}: archived in {archive}, SHA-256 {digest}")
 
 
@@ -154,18 +157,25 @@ async def _archive(
     stamp = format_time(ledger.clock()).replace(":", "").replace("-", "").replace(".", "")
     path = folder / f"pruned-{log.epoch}-{stamp}-{number:04}.ndjson.gz"
     selection = Selection(runs=tuple(run.run_id for run in runs))
-    with write_whole(path, packed=True) as out:
+    with ExitStack() as files:
+        out = files.enter_context(write_whole(path, packed=True))
         manifest = await export_proven(
             log, selection, out, now=ledger.clock(), signer=signer, tree=tree, folder=folder
         )
-    with write_whole(manifest_path(path)) as out:
-        out.writelines(manifest.chunks())
+        # To be on the disk may take a while, and others use the loop.
+        await to_thread.run_sync(files.pop_all().close)
+    await to_thread.run_sync(_write_manifest, path, manifest)
     verdict = await to_thread.run_sync(verify_bundle, path)
     whole = verdict.whole == len(runs) and verdict.events == sum(run.version for run in runs)
     if not verdict.ok or not whole:
         why = verdict.findings[0].message if verdict.findings else "it does not hold the runs whole"
         raise BundleDamaged(f"The archive {path} does not verify, nothing of it was removed: {why}")
     return str(path)
+
+
+def _write_manifest(events: Path, manifest: Manifest) -> None:
+    with write_whole(manifest_path(events)) as out:
+        out.writelines(manifest.chunks())
 
 
 async def _strip(log: SQLiteLog, run: Finished) -> None:
