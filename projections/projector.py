@@ -36,7 +36,6 @@ _logger = logging.getLogger("progress_ledger.projections")
 _PAGE = 1_000
 _APART = 20_000
 _POLL_SECONDS = 0.05
-_AGAIN_SECONDS = 0.005  # while another process writes, so that little waits to be folded when somebody asks
 _RETRY_SECONDS = 1.0
 
 
@@ -269,20 +268,19 @@ class Projector:
                 _fail(waiters, Closed())
                 raise
             else:
-                pause = _AGAIN_SECONDS if moved else _POLL_SECONDS
+                pause = _POLL_SECONDS / 10 if moved else _POLL_SECONDS  # little waits while others write
                 for waiter in waiters:
                     if not waiter.done():
                         waiter.set_result(None)
 
     async def _catch_up(self) -> bool:
-        # Whether there was something that another process wrote.
         head = await self._log.head()
         self._head = max(self._head, head)
-        if self.position >= head:
-            return False
-        with self._folding():
-            await self._fold_up_to(head)
-        return True
+        behind = self.position < head
+        if behind:
+            with self._folding():
+                await self._fold_up_to(head)
+        return behind
 
     @contextmanager
     def _folding(self) -> Generator[None, None, None]:
