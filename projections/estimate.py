@@ -22,10 +22,8 @@ from .ground import Ground, Typical, reached
 
 __all__ = (
     "NOTHING",
-    "BAND",
     "FITFUL",
     "HALVES",
-    "NARROWEST",
     "NOISE",
     "PLAIN",
     "PRIOR_SHARE",
@@ -64,12 +62,6 @@ eighth.
 SLOWER = 0.3
 """A pace that falls is believed by this part: mostly it is one dear item, while a gain in speed mostly lasts.
 """
-
-BAND = 0.9
-"""Part of past errors that lies within the band."""
-
-NARROWEST = 0.05
-"""The band is never narrower than this logarithm to either side."""
 
 _MOST = 1e12
 _NEWER = tuple((1.0 - 0.5**k, 0.5**k) for k in range(1, HALVES + 1))
@@ -138,8 +130,10 @@ def estimate(ground: Ground, course: Course, done: int, active: float, *, explai
             if explain:
                 why["plain_mean"] = plain
     seconds = min(_MOST, seconds)
-    low, high = _band(ground.errors, seconds)
-    return Estimate(seconds, low, high, ground.basis, why)
+    spread = ground.spread
+    if spread is None:
+        return Estimate(seconds, None, None, ground.basis, why)
+    return Estimate(seconds, seconds / spread, min(_MOST, seconds * spread), ground.basis, why)
 
 
 def longest(own: float | None, children: Sequence[float | None]) -> float | None:
@@ -234,12 +228,3 @@ def _met(ground: Ground, share: float) -> float | None:
                 return None
             return met.at(min(1.0, (share - begin) / (end - begin)) if end > begin else 0.0)
     return None
-
-
-def _band(errors: Sequence[float], seconds: float) -> tuple[float | None, float | None]:
-    """Around `seconds`, as wide as nine in ten past errors, and wider while they are few."""
-    n = len(errors)
-    if not n:
-        return None, None
-    width = max(NARROWEST, errors[min(n - 1, int(BAND * (n + 1)))] * (1.0 + 2.0 / n))
-    return seconds * exp(-min(50.0, width)), min(_MOST, seconds * exp(min(50.0, width)))

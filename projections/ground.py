@@ -7,13 +7,20 @@ changes, instead of with each of them.
 from bisect import bisect_left
 from collections.abc import Mapping, Sequence
 from itertools import accumulate
-from math import sqrt
+from math import exp, sqrt
 from typing import NamedTuple
 
 from .curve import CELLS, GRID, Course, StageCourse, along, even_cells
 from .history import Prior
 
-__all__ = ("Ground", "Met", "Plan", "Typical", "reached")
+__all__ = ("BAND", "NARROWEST", "Ground", "Met", "Plan", "Typical", "reached")
+
+
+BAND = 0.9
+"""Part of past errors that lies within the band."""
+
+NARROWEST = 0.05
+"""The band is never narrower than this logarithm to either side."""
 
 
 class Plan(NamedTuple):
@@ -70,11 +77,12 @@ class Ground:
     ``before`` is the share of the run that lies before the stage and ``weight`` that of the stage itself,
     None and 0 for a stage that is not in the plan; ``others`` are the stages before it: begin, end, and this
     run's where it has been there. ``total`` is 0 where none is known. ``last`` says that the run is over with
-    the stage, ``own`` what a number from this run alone rests on, ``basis`` what the best one does. It never
-    changes, and holds while the arguments would be the same.
+    the stage, ``spread`` how many times larger or smaller than said the truth may be, None while nothing is
+    known of that, ``own`` what a number from this run alone rests on, ``basis`` what the best one does. It
+    never changes, and holds while the arguments would be the same.
     """
 
-    __slots__ = ("basis", "before", "errors", "last", "others", "own", "total", "typical", "weight")
+    __slots__ = ("basis", "before", "last", "others", "own", "spread", "total", "typical", "weight")
 
     def __init__(
         self,
@@ -89,7 +97,7 @@ class Ground:
         met = {past.name: Met(past) for past in course.past if past.name != stage}
         self.total = total or 0
         self.own = self.basis = "declared" if declared else "mean"
-        self.errors: Sequence[float] = ()
+        self.spread: float | None = None
         self.before: float | None = None
         self.weight = 0.0
         self.others: list[tuple[float, float, Met | None]] = []
@@ -106,7 +114,7 @@ class Ground:
             if at is not None:
                 self.typical = Typical(prior, at, _sizes(course, plan, total), met)
                 self.basis = f"history:{prior.runs}"
-                self.errors = prior.errors
+                self.spread = _spread(prior.errors)
         self.last = total is not None and _is_last(plan, prior, stage)
 
 
@@ -125,6 +133,14 @@ def _shares(plan: Sequence[Plan]) -> list[float]:
     if whole <= 0.0:
         return [1.0 / len(plan)] * len(plan)
     return [max(0.0, part.weight) / whole for part in plan]
+
+
+def _spread(errors: Sequence[float]) -> float | None:
+    """As wide as nine in ten past errors, and wider while they are few."""
+    n = len(errors)
+    if not n:
+        return None
+    return exp(min(50.0, max(NARROWEST, errors[min(n - 1, int(BAND * (n + 1)))] * (1.0 + 2.0 / n))))
 
 
 def _is_last(plan: Sequence[Plan], prior: Prior | None, stage: str) -> bool:

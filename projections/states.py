@@ -67,7 +67,8 @@ class States:
         if state is not None:
             if version > state.version + 1:
                 return None
-            apply(state, event)
+            if event.position > state.position:
+                follow(state, event, event.position)
         elif version == 1:
             state = self.active[run_id] = apply(None, event, self.histories.prior(event))
             self.family.folded(state)
