@@ -2,7 +2,9 @@
 
 The tree kept behind the log while 64 tasks append (against the same without it); verifying a whole file
 (against reading and hashing the same bytes in one loop, which nobody can do without); the proof of one event;
-an export of everything (against the bare SELECT written to a file); the bytes on the disk for an event.
+an export of everything (against the bare SELECT written to a file); the bytes on the disk for an event; the
+waits of somebody who appends, and of somebody who reads a run, while many old runs are archived and pruned by
+the same process (against the same before that).
 
 What this does not show: signatures (some 0.1 ms each), a cold page cache, checkpoints every few events, and
 slower disks, where the tree's own commits weigh more. Verifying uses a second core where there is one.
@@ -11,7 +13,9 @@ slower disks, where the tree's own commits weigh more. Verifying uses a second c
 from __future__ import annotations
 
 import asyncio
+import itertools
 import random
+import resource
 import sqlite3
 import subprocess
 import sys
@@ -24,12 +28,13 @@ from pathlib import Path
 
 import uvloop
 
-from benchmarks.harness import Report, interleave, machine, medians, options, spread
+from benchmarks.harness import Report, interleave, machine, medians, options, percentile, spread
 from progress_ledger.ledger.door import draft_event, draft_run
 from progress_ledger.ledger.events import Completed, RunSpec, Ticked
 from progress_ledger.ledger.export import export_proven
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Append
+from progress_ledger.ledger.prune import Retention, prune
 from progress_ledger.ledger.sqlite import SQLiteLog
 from progress_ledger.ledger.sqlite_export import Selection
 from progress_ledger.ledger.sqlite_verify import verify_file
@@ -39,19 +44,42 @@ from progress_ledger.projections.projector import Projector
 
 BODIES = "SELECT CAST(body AS BLOB) FROM event ORDER BY position"
 LINES = "SELECT position, CAST(body AS BLOB) FROM event ORDER BY position"
+KINDS = ("bulk_qa", "link_check")
 TICKS = 400
 """Ticks of a run in the large file."""
 
 AT_A_TIME = 20
 """Runs that go on beside each other in it."""
 
+PAUSE = 0.002
+"""Seconds between two appends, and between two reads, beside the pruning."""
+
 _EXPORT = """
-import resource, sys
-from benchmarks.audit import export_seconds
+import sys
+from benchmarks.audit import export_seconds, peak
 from pathlib import Path
-seconds = export_seconds(Path(sys.argv[1]), Path(sys.argv[2]))
-print(seconds, resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024)
+export_seconds(Path(sys.argv[1]), Path(sys.argv[2]), sys.argv[3] or None)
+print(peak())
 """
+
+_VERIFY = """
+import sys
+from benchmarks.audit import peak, verify_seconds
+from pathlib import Path
+verify_seconds(Path(sys.argv[1]))
+print(peak())
+"""
+
+
+def peak() -> float:
+    """Megabytes that this process took at most, and the largest of its children beside it."""
+    children = resource.getrusage(resource.RUSAGE_CHILDREN).ru_maxrss / 1024
+    try:
+        # What getrusage says of a process begins with the size of the one that started it.
+        status = Path("/proc/self/status").read_text("ascii")
+        return int(status.partition("VmHWM:")[2].split()[0]) / 1024 + children
+    except (OSError, IndexError):
+        return resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024 + children
 
 
 def log_of(ledger: Ledger) -> SQLiteLog:
@@ -88,12 +116,19 @@ def tick(done: int) -> Ticked:
 
 
 async def build(path: Path, events: int) -> None:
-    """A ledger of so many events: runs side by side, each with its end; tree and states kept."""
+    """A ledger of so many events: runs side by side of two kinds, each with its end; tree and states kept."""
     async with Ledger.open(path, durability="process") as ledger:
         for first in range(0, events // (TICKS + 2), AT_A_TIME):
             runs = [f"run-{number}" for number in range(first, first + AT_A_TIME)]
-            spec = RunSpec(kind="bulk_qa", total=TICKS, title="Check the sheets of the workbook")
-            await ledger.append_many([Append(run_id=run_id, drafts=[draft_run(spec)]) for run_id in runs])
+            specs = [
+                RunSpec(kind=kind, total=TICKS, title="Check the sheets of the workbook") for kind in KINDS
+            ]
+            await ledger.append_many(
+                [
+                    Append(run_id=run_id, drafts=[draft_run(specs[at % len(specs)])])
+                    for at, run_id in enumerate(runs)
+                ]
+            )
             for start in range(0, TICKS, 50):
                 drafts = [draft_event(tick(done)) for done in range(start, start + 50)]
                 await ledger.append_many([Append(run_id=run_id, drafts=drafts) for run_id in runs])
@@ -158,22 +193,60 @@ def raw_export_seconds(path: Path, target: Path) -> float:
         connection.close()
 
 
-def export_seconds(path: Path, target: Path) -> float:
+def export_seconds(path: Path, target: Path, kind: str | None = None) -> float:
     async def export() -> float:
         async with SQLiteLog.open(path, now=time.time()) as log:
             began = time.perf_counter()
             with target.open("wb") as out:
-                await export_proven(log, Selection(), out, now=time.time())
+                await export_proven(log, Selection(kind=kind), out, now=time.time())
             return time.perf_counter() - began
 
     return asyncio.run(export())
 
 
-def export_memory(path: Path, target: Path) -> float:
-    """Megabytes that a process of its own takes at most for the export."""
-    command = [sys.executable, "-c", _EXPORT, str(path), str(target)]
+def memory(script: str, *arguments: object) -> float:
+    """Megabytes that a process of its own takes at most for it; with a second process, of both together."""
+    command = [sys.executable, "-c", script, *map(str, arguments)]
     said = subprocess.run(command, capture_output=True, text=True, check=True)
-    return float(said.stdout.split()[1])
+    return float(said.stdout)
+
+
+async def prune_waits(
+    path: Path, archive: Path, *, seconds: float
+) -> tuple[dict[str, list[float]], int, float]:
+    """Milliseconds of appends and reads, idle and beside a pruning; how many events went, in what time."""
+    waits: dict[str, list[float]] = {}
+    async with Ledger.open(path) as ledger, Projector.open(ledger):
+        await ledger.create(RunSpec(kind="bench"), run_id="reported")
+        await ledger.create(RunSpec(kind="bench"), run_id="read")
+        await ledger.append("read", [tick(done) for done in range(500)])
+        phase = "idle"
+
+        async def append() -> None:
+            for done in itertools.count():
+                began = time.perf_counter()
+                await ledger.append("reported", [tick(done)])
+                waits.setdefault(f"append, {phase}", []).append((time.perf_counter() - began) * 1000)
+                await asyncio.sleep(PAUSE)
+
+        async def read() -> None:
+            while True:
+                began = time.perf_counter()
+                assert len(await ledger.log.read_run("read", after=300, limit=100)) == 100
+                waits.setdefault(f"read, {phase}", []).append((time.perf_counter() - began) * 1000)
+                await asyncio.sleep(PAUSE)
+
+        others = [asyncio.create_task(append()), asyncio.create_task(read())]
+        await asyncio.sleep(seconds)
+        phase = "pruning"
+        began = time.perf_counter()
+        report = await prune(ledger, Retention(older_than=0.0, archive=archive))
+        took = time.perf_counter() - began
+        for task in others:
+            task.cancel()
+        await asyncio.wait(others)
+        assert report.runs
+    return waits, report.events, took
 
 
 def sizes(path: Path) -> tuple[int, int, int]:
@@ -191,6 +264,8 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument("--events", type=int, default=1_000_000, help="events of the large file")
     parser.add_argument("--appends", type=int, default=60_000, help="events of one round of appends")
     parser.add_argument("--tasks", type=int, default=64, help="tasks that append at a time")
+    parser.add_argument("--pruned", type=int, default=200_000, help="events of the file that is pruned")
+    parser.add_argument("--idle", type=float, default=3.0, help="seconds of waits before the pruning")
     chosen = parser.parse_args(arguments)
     report = Report("audit: the price of a history that a stranger can verify", machine())
 
@@ -233,8 +308,20 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.row("proof of one event, slowest of 50", waits[-1], "ms")
         small = folder / "small.db"
         asyncio.run(build(small, min(50_000, chosen.events)))
-        report.row("export, memory at most, large file", export_memory(large, out), "MB")
-        report.row("export, memory at most, small file", export_memory(small, out), "MB")
+        for size, file in (("large", large), ("small", small)):
+            report.row(f"verify, memory at most, {size} file", memory(_VERIFY, file), "MB")
+            report.row(f"export, memory at most, {size} file", memory(_EXPORT, file, out, ""), "MB")
+            report.row(
+                f"export of one kind, memory at most, {size} file", memory(_EXPORT, file, out, KINDS[0]), "MB"
+            )
+        pruned = folder / "pruned.db"
+        asyncio.run(build(pruned, chosen.pruned))
+        with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
+            held, gone, took = runner.run(prune_waits(pruned, folder / "archive", seconds=chosen.idle))
+        report.row(f"archiving and pruning {gone:,} events", gone / took, "events/s")
+        for name, found in held.items():
+            for percent in (50, 99):
+                report.row(f"{name}, p{percent}", percentile(found, percent), "ms")
         report.row("raw bytes of an event", raw / events, "bytes")
         report.row("bytes on disk for an event, all included", stored / events, "bytes")
 
@@ -245,6 +332,9 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.at_most("proof of one event, ms", waits[-1], 20.0)
         report.at_least("export / bare SELECT", select / export, 0.5)
         report.at_most("bytes on disk / raw bytes", stored / raw, 1.6)
+        for name in ("append", "read"):
+            beside = percentile(held[f"{name}, pruning"], 99)
+            report.at_most(f"{name} beside a pruning, p99, ms", beside, 20.0)
     report.emit(as_json=chosen.json)
 
 
