@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from textwrap import fill
 from typing import Any, NamedTuple
 from xml.sax.saxutils import escape
 
@@ -15,7 +16,8 @@ __all__ = ("Question", "page", "picture")
 class Question(NamedTuple):
     """A benchmark by its module's name, what it asks, and the object it reported (None when it failed).
 
-    ``explains`` is Markdown: how it is measured, and what that does not show.
+    ``explains`` is Markdown: how it is measured, and what that does not show. A report with ``trial`` set was
+    made on small sizes, and the page says so.
     """
 
     name: str
@@ -39,7 +41,7 @@ machine below; a figure is the median of its rounds.
 - That you need it. Most jobs append four events a second.
 
 Each section says what else its own figures leave out.
-
+{trials}
 ## The machine
 
 {machine}
@@ -54,6 +56,9 @@ Right of the line is better than was wanted, left of it worse; each step is a fa
 """
 
 
+_TRIALS = "\n**Tried only, on small sizes and a busy machine, so that these figures say little:** {names}.\n"
+
+
 def page(questions: Sequence[Question]) -> str:
     """The whole page in Markdown: first the bars, those that were missed by name, then all figures."""
     reported = [question for question in questions if question.report is not None]
@@ -63,11 +68,15 @@ def page(questions: Sequence[Question]) -> str:
     for question in reported:
         versions |= _machine(question).get("versions", {})
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
+    trials = [question.name for question in reported if question.report and question.report.get("trial")]
     lines = [
         HEAD.format(
             cores=machine.get("cores", "few"),
             machine=_facts(common),
-            versions=f"With {told}." if told else "",
+            versions=_wrapped(f"With {told}.") if told else "",
+            trials=_wrapped(_TRIALS.format(names=", ".join(f"`{name}`" for name in trials)))
+            if trials
+            else "",
         )
     ]
     missed = [(question, bar) for question in reported for bar in _bars(question) if not bar["ok"]]
@@ -95,7 +104,8 @@ def _section(question: Question, common: Mapping[str, Any]) -> list[str]:
     machine = _machine(question)
     own = {key: value for key, value in machine.items() if key not in common and key != "versions"}
     if own:
-        lines.append("Measured with " + ", ".join(_told(key, value) for key, value in own.items()) + ".\n")
+        settings = ", ".join(_told(key, value) for key, value in own.items())
+        lines.append(_wrapped(f"Measured with {settings}.") + "\n")
     bars = _bars(question)
     if bars:
         lines += ["| bar | reached | wanted | |", "|---|---|---|---|"]
@@ -114,12 +124,13 @@ def _section(question: Question, common: Mapping[str, Any]) -> list[str]:
     return lines
 
 
+_WIDTH = 960
 _ROW = 20
-_NAMES = 520
+_NAMES = 540
 _LINE = 660
 _STEP = 24
 """Pixels of a factor of two."""
-_LEFT, _RIGHT = 4, 7
+_LEFT, _RIGHT = 4, 6
 """Factors of two that are drawn; what lies beyond is cut there."""
 
 
@@ -128,9 +139,9 @@ def picture(questions: Sequence[Question]) -> str:
     shown = [question for question in questions if question.report and _bars(question)]
     height = 40 + sum(_ROW * (len(_bars(question)) + 1) + 6 for question in shown)
     parts = [
-        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 900 {height}" '
+        f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH} {height}" '
         'font-family="sans-serif" font-size="12">',
-        f'<rect width="900" height="{height}" fill="#ffffff"/>',
+        f'<rect width="{_WIDTH}" height="{height}" fill="#ffffff"/>',
     ]
     for step in range(-_LEFT, _RIGHT + 1):
         x = _LINE + step * _STEP
@@ -221,6 +232,11 @@ def _told(key: str, value: object) -> str:
 
 def _facts(facts: Mapping[str, Any]) -> str:
     return "\n".join(f"- {key.replace('_', ' ')}: {value}" for key, value in facts.items())
+
+
+def _wrapped(text: str) -> str:
+    begin, end = "\n" * text.startswith("\n"), "\n" * text.endswith("\n")
+    return begin + fill(text, 108, break_long_words=False, break_on_hyphens=False) + end
 
 
 def _cell(text: str) -> str:

@@ -51,6 +51,12 @@ def test_a_section_says_how_it_was_measured_and_what_is_its_own() -> None:
     assert text.index("Measured with events 20,000.") > text.index("## How fast?")
 
 
+def test_a_trial_is_named_as_such() -> None:
+    assert "Tried only" not in page(QUESTIONS)
+    trial = Question("start", "How long?", REPORT | {"trial": True})
+    assert "say little:** `start`." in " ".join(page([*QUESTIONS, trial]).split())
+
+
 def test_a_page_of_nothing_is_a_page() -> None:
     assert "Nothing: every bar was reached." in page([])
     ElementTree.fromstring(picture([]))
