@@ -103,8 +103,10 @@ def estimate(ground: Ground, course: Course, done: int, active: float, *, explai
     if typical is None:
         if plain is None:
             return NOTHING
+        if plain > _MOST:
+            plain = _MOST
         why: dict[str, float] = {"plain_mean": plain} if explain else _UNASKED
-        return Estimate(min(_MOST, plain), None, None, ground.own, why)
+        return Estimate(plain, None, None, ground.own, why)
     size = float(total or max(typical.size, done, 1.0))
     share = min(1.0, done / size)
     inside = along(typical.curve, share) * typical.scale
@@ -157,9 +159,17 @@ def _change(
     if middle is None or later is None:
         return 0.0, FITFUL
     least = 1e-3 * active  # a part that took no time at all says no more than a very fast one
-    last_half = max(active - middle, least)
-    change = log(last_half / max(middle, least)) ** 2
-    within = log(max(active - later, least) / max(later - middle, least)) ** 2
+    last_half, last_quarter, third_quarter = active - middle, active - later, later - middle
+    if middle < least:
+        middle = least
+    if last_half < least:
+        last_half = least
+    if last_quarter < least:
+        last_quarter = least
+    if third_quarter < least:
+        third_quarter = least
+    change = log(last_half / middle) ** 2
+    within = log(last_quarter / third_quarter) ** 2
     lasting = change / (change + NOISE * within + UNSTEADY**2)
     unsteady = STEADY + ((1.0 - lasting) * change + lasting * within) / UNSTEADY**2
     return lasting * log(2.0 * last_half / active), min(FITFUL, unsteady)
@@ -195,6 +205,7 @@ def _plain(ground: Ground, course: Course, done: int, active: float) -> float | 
     # What was done of this stage when a part of all that is done now was: a straight line.
     slope = share / weight * total if weight > 0.0 else 0.0
     behind = before / weight * total if weight > 0.0 else 0.0
+    k = 0
     product = 1.0  # the sum of logarithms is the logarithm of this
     for kept, part in _NEWER:
         if others and kept * share <= before:
@@ -204,7 +215,7 @@ def _plain(ground: Ground, course: Course, done: int, active: float) -> float | 
             begun = found
         else:
             want = kept * slope - behind
-            k = bisect_left(points, want)
+            k = bisect_left(points, want, k)
             if k == met:
                 begun = at[-1] if met else course.begun
                 if begun > active:
@@ -215,7 +226,10 @@ def _plain(ground: Ground, course: Course, done: int, active: float) -> float | 
                 if k:
                     d0, t0 = points[k - 1], at[k - 1]
                 begun = t0 + (time - t0) * (want - d0) / (reach - d0) if reach > d0 else t0
-        product *= max((active - begun) / active / part, 1e-3)
+        gone = (active - begun) / active / part
+        if gone < 1e-3:
+            gone = 1e-3
+        product *= gone
     moved = log(product) / (HALVES + 1)
     return mean * exp(moved if moved < 0.0 else SLOWER * moved)
 

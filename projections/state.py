@@ -142,14 +142,19 @@ def percent_of(state: RunState) -> float | None:
     if state.status == "completed":
         return 100.0
     share = share_of(state)
+    floor = state.floor
     if share is None:
-        return state.floor or None
-    return max(state.floor, 100.0 * share)
+        return floor or None
+    return max(floor, 100.0 * share)
 
 
 def share_of(state: RunState) -> float | None:
     """How much of the whole run its events say is done, 0 to 1, whatever was shown before."""
-    part = min(1.0, state.done / state.total) if state.total else None
+    total = state.total
+    part = None
+    if total:
+        done = state.done
+        part = done / total if done < total else 1.0
     if state.current < 0:
         return part
     if part is None:

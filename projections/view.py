@@ -139,7 +139,9 @@ def _measure(state: RunState, now: float, at: str | None) -> _Measures:
     elapsed = active = 0.0
     if state.started_at is not None:
         end = now if state.finished_at is None else parse_time(state.finished_at)
-        elapsed = max(0.0, end - parse_time(state.started_at))
+        elapsed = end - parse_time(state.started_at)
+        if elapsed < 0.0:
+            elapsed = 0.0
         active = elapsed
         if state.paused_seconds or state.paused_at is not None:
             paused = state.paused_seconds
@@ -157,7 +159,7 @@ def _measure(state: RunState, now: float, at: str | None) -> _Measures:
     seconds, low, high = found.seconds, found.low, found.high
     finish_at = None
     if seconds is not None:
-        seconds = _milli(seconds)
+        seconds = int(seconds * 1000.0 + 0.5) / 1000.0
         low = None if low is None else _milli(low)
         high = None if high is None else _milli(high)
         if state.status == "running":
