@@ -12,6 +12,7 @@ import threading
 from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from contextlib import closing
+from itertools import chain
 from pathlib import Path
 from typing import NamedTuple
 
@@ -122,7 +123,7 @@ class _Hashes:
     def _portion(self, limit: int) -> None:
         start = self.edge.size
         try:
-            hashes = leaf_hashes(body for (body,) in self.file.execute(_BODIES, (start, start + limit)))
+            hashes = leaf_hashes(chain.from_iterable(self.file.execute(_BODIES, (start, start + limit))))
         except TypeError:
             hashes = b""  # a pruned event has no body
         # Positions are unique: as many as there is room for are all of them.
