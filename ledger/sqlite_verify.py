@@ -29,8 +29,9 @@ from .verify import MAX_FINDINGS, Finding, RuleCheck, Seen
 __all__ = ("FileReport", "HashReport", "RuleReport", "check_hashes", "check_rules", "verify_file")
 
 _PORTION = 16 * TILE_WIDTH
-_ROWS = 512
-"""Events held against the rules at a time: few enough to stay in the processor's cache."""
+_ROWS = 256
+"""Events held against the rules at a time: they stay in the processor's cache, and the largest there may be
+take some tens of megabytes."""
 _TWO_PROCESSES = 100_000
 
 
