@@ -116,10 +116,10 @@ def resume_milliseconds(folder: Path, core: int, last_event_id: str) -> float:
 
 
 def main(arguments: Sequence[str] | None = None) -> None:
-    parser = options(__doc__.splitlines()[0] if __doc__ else "")
+    parser = options(__doc__.splitlines()[0] if __doc__ else "", repeat=7)
     sizes = [10_000, 100_000, 1_000_000]
     parser.add_argument("--sizes", type=int, nargs="+", default=sizes, help="events, tens of thousands")
-    parser.add_argument("--events", type=int, default=6_400, help="events that are appended in one round")
+    parser.add_argument("--events", type=int, default=12_800, help="events that are appended in one round")
     parser.add_argument("--tasks", type=int, default=64, help="tasks that append at a time")
     chosen = parser.parse_args(arguments)
     described = machine(loop="uvloop", events_of_one_round=chosen.events, tasks=chosen.tasks, missed=MISSED)

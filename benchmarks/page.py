@@ -56,7 +56,7 @@ Right of the line is better than was wanted, left of it worse; each step is a fa
 """
 
 
-_TRIALS = "\n**Tried only, on small sizes and a busy machine, so that these figures say little:** {names}.\n"
+_TRIALS = "**Tried only, on small sizes and a busy machine, so that these figures say little:** "
 
 
 def page(questions: Sequence[Question]) -> str:
@@ -68,15 +68,13 @@ def page(questions: Sequence[Question]) -> str:
     for question in reported:
         versions |= _machine(question).get("versions", {})
     told = ", ".join(f"{name} {version}" for name, version in versions.items())
-    trials = [question.name for question in reported if question.report and question.report.get("trial")]
+    trials = [f"`{one.name}`" for one in reported if one.report and one.report.get("trial")]
     lines = [
         HEAD.format(
             cores=machine.get("cores", "few"),
             machine=_facts(common),
             versions=_wrapped(f"With {told}.") if told else "",
-            trials=_wrapped(_TRIALS.format(names=", ".join(f"`{name}`" for name in trials)))
-            if trials
-            else "",
+            trials="\n" + _wrapped(_TRIALS + ", ".join(trials) + ".") + "\n" if trials else "",
         )
     ]
     missed = [(question, bar) for question in reported for bar in _bars(question) if not bar["ok"]]
@@ -235,8 +233,7 @@ def _facts(facts: Mapping[str, Any]) -> str:
 
 
 def _wrapped(text: str) -> str:
-    begin, end = "\n" * text.startswith("\n"), "\n" * text.endswith("\n")
-    return begin + fill(text, 108, break_long_words=False, break_on_hyphens=False) + end
+    return fill(text, 108, break_long_words=False, break_on_hyphens=False)
 
 
 def _cell(text: str) -> str:
