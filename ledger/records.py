@@ -9,13 +9,13 @@ from typing import Any, TypeVar, overload
 
 __all__ = ("Records",)
 
-T = TypeVar("T")
+_T = TypeVar("_T")
 
 _IN_MEMORY = 1 << 20
 _AT_A_TIME = 1024
 
 
-class Records(Sequence[T]):
+class Records(Sequence[_T]):
     """Items that are appended and then read: a megabyte of memory at most, however many there are.
 
     Beyond that they lie in a temporary file without a name, in ``folder`` or where the system keeps such
@@ -26,8 +26,8 @@ class Records(Sequence[T]):
     def __init__(
         self,
         form: str,
-        pack: Callable[[T], tuple[Any, ...]],
-        unpack: Callable[[tuple[Any, ...]], T],
+        pack: Callable[[_T], tuple[Any, ...]],
+        unpack: Callable[[tuple[Any, ...]], _T],
         *,
         folder: Path | None = None,
     ) -> None:
@@ -40,7 +40,7 @@ class Records(Sequence[T]):
         self._count = 0
         weakref.finalize(self, self._file.close)
 
-    def append(self, item: T) -> None:
+    def append(self, item: _T) -> None:
         """Put an item at the end."""
         self._file.seek(0, 2)
         self._file.write(self._form.pack(*self._pack(item)))
@@ -50,16 +50,16 @@ class Records(Sequence[T]):
         return self._count
 
     @overload
-    def __getitem__(self, index: int) -> T: ...
+    def __getitem__(self, index: int) -> _T: ...
     @overload
-    def __getitem__(self, index: slice) -> list[T]: ...
-    def __getitem__(self, index: int | slice) -> T | list[T]:
+    def __getitem__(self, index: slice) -> list[_T]: ...
+    def __getitem__(self, index: int | slice) -> _T | list[_T]:
         chosen = range(self._count)[index]
         if isinstance(chosen, range):
             return [self[at] for at in chosen]
         return self._unpack(self._form.unpack(self._read(chosen, 1)))
 
-    def __iter__(self) -> Iterator[T]:
+    def __iter__(self) -> Iterator[_T]:
         for start in range(0, self._count, _AT_A_TIME):
             block = self._read(start, min(_AT_A_TIME, self._count - start))
             yield from map(self._unpack, self._form.iter_unpack(block))
