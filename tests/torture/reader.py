@@ -7,6 +7,7 @@ says ``reset`` and a snapshot after it.
 
 from __future__ import annotations
 
+import time
 from collections import Counter
 from typing import Any, NamedTuple
 
@@ -38,6 +39,7 @@ class Reader:
         self.finals: set[str] = set()
         self.finished = False
         self.base = 0
+        self.told_at = 0.0
         self.tally: Counter[str] = Counter()
         self._model = model
         self._sent: str | None = None
@@ -66,6 +68,7 @@ class Reader:
 
     def frame(self, event: str, text: str | bytes, ident: str | None) -> None:
         """One frame as the client's library gave it out. Raises Broken."""
+        self.told_at = time.monotonic()
         try:
             data = _decode(text)
             if event in ("hello", "busy", "drain"):
@@ -187,6 +190,11 @@ class Reader:
                     raise Broken(f"{self.name}: was sent {event}, the log has {fold}")
             checked += 1
         return checked
+
+    def place(self) -> str:
+        """Where it is, for people."""
+        silent = time.monotonic() - self.told_at
+        return f"at position {self._position}, its last frame {silent:.1f} s ago; {dict(self.tally)}"
 
     def forget(self) -> None:
         """The log was cut: what was seen of it can no longer be checked."""

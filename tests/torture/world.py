@@ -230,7 +230,7 @@ class World:
                 lack = reader.lacks(targets)
                 if lack is not None:
                     lacking.append(reader)
-                    why = f"{reader.name} ({reader.path}) was not told {lack}; {reader.tally}"
+                    why = f"{reader.name} ({reader.path}) was not told {lack}; {reader.place()}"
             waiting = lacking
             await asyncio.sleep(0.03)
         self.slowest_reader = max(self.slowest_reader, loop.time() - began)
