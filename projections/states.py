@@ -107,7 +107,7 @@ class States:
         before = self.position
         while start < len(page) and page[start][0] <= before:
             start += 1
-        for position, body in islice(page, start, None):
+        for position, body in islice(page, start, None) if start else page:
             if body is None:
                 if position in gone:
                     self.histories.pruned(*gone[position])
