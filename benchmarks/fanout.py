@@ -10,8 +10,8 @@ too: a server written in Python cannot do much more.
 * one at a time: the next event is published when every reader has the last one; in bursts: sixteen at once
 * latency: a steady number of deliveries per second
 * memory: resident memory of the server for each reader that is connected and silent
-* append: what one producer in the server's process appends while its events go to all readers, beside what
-  it appends before they come and after they left
+* append: what one producer in the server's process appends while its events go to all readers, in turns with
+  what it appends to a run that nobody follows
 * a frozen reader: what the kernel and the server hold for one that never reads
 
 Deliveries are counted by the clock, and once more by the processor time that the server took. By the clock
@@ -43,6 +43,9 @@ BURST = 16
 STORES = "Protocol that stores"
 UNHEARD = 500
 """Events published with no reader there."""
+
+TURNS = 8
+TURN_SECONDS = 0.3
 
 Start = Callable[[], AbstractContextManager[Server]]
 Samples = dict[str, list[float]]
@@ -115,8 +118,6 @@ def one_size(measured: Measured, start: Start, count: int, *, deliveries: int) -
     """Everything for one server and one number of readers."""
     with start() as server:
         unheard(measured, server)
-        append = server.append if count == 1_000 and server.name == "ledger" else None
-        alone = [append(1.0, None)] if append is not None else []
         before = server.rss
         readers = Readers(server, count, greeting=GREETINGS.get(server.name, 1))
         try:
@@ -128,22 +129,30 @@ def one_size(measured: Measured, start: Start, count: int, *, deliveries: int) -
             for times in (max(3, events // 10), events):
                 frames = deliver(measured, server, readers, frames, count=times, burst=1)
             if server.name != STORES:
-                bursts = max(3, events // BURST * 2)
+                bursts = max(3, events // BURST)
                 frames = deliver(measured, server, readers, frames, count=bursts, burst=BURST)
             if count == 1_000 and server.name != STORES:
                 frames = wait(measured, server, readers, frames, rate=10_000, seconds=3.0)
-            if append is not None:
-                measured.add("ledger, append with 1,000 readers", append(2.0, readers) / 2.0)
+                if server.name == "ledger":
+                    producer(measured, server, readers, frames)
         finally:
             readers.close()
-        if append is not None:
-            time.sleep(0.5)
-            alone.append(append(1.0, None))
-            measured.add("ledger, append without readers", sum(alone) / 2.0)
     return 0.0
 
 
-def frozen(measured: Measured, start: Start, *, readers: int = 8, events: int = 20_000) -> float:
+def producer(measured: Measured, server: Server, readers: Readers, frames: int) -> None:
+    """Append to the run that all readers follow, and to one that nobody follows, in short turns."""
+    assert server.append is not None
+    for _ in range(TURNS):
+        appended = server.append(TURN_SECONDS, "bench", readers)
+        measured.add("ledger, append with 1,000 readers", appended / TURN_SECONDS)
+        frames += appended
+        readers.until(frames)
+        alone = server.append(TURN_SECONDS, "unheard", readers)
+        measured.add("ledger, append without readers", alone / TURN_SECONDS)
+
+
+def frozen(measured: Measured, start: Start, *, events: int, readers: int = 8) -> None:
     """What is held for readers that never read."""
     with start() as server:
         # A reader that reads along, so that every event is sent while the others stand still.
@@ -169,7 +178,6 @@ def frozen(measured: Measured, start: Start, *, readers: int = 8, events: int = 
         quick.close()
         for one in idle:
             one.close()
-    return 0.0
 
 
 def _frozen_reader(server: Server) -> socket.socket:
@@ -197,6 +205,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--deliveries", type=int, default=100_000, help="deliveries of one measurement, about"
     )
+    parser.add_argument("--flood", type=int, default=20_000, help="events that pass by a frozen reader")
     chosen = parser.parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))
     core, load = cores[0], cores[-1]
@@ -227,7 +236,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
 
             interleave({name: side(name, start) for name, start in starts.items()}, chosen.repeat)
         _tell(began, "ledger, frozen readers")
-        frozen(measured, starts["ledger"])
+        frozen(measured, starts["ledger"], events=chosen.flood)
     emit(measured, chosen, missing)
 
 

@@ -1,7 +1,7 @@
 """How a benchmark tells a server of ours what to publish: a line on standard input each.
 
-``publish N`` publishes N events at once; ``append SECONDS`` appends one event after the other for so long and
-answers how many it were. Every line is answered by one line on standard output.
+``publish N`` publishes N events at once; ``append SECONDS RUN`` appends one event after the other to that run
+for so long and answers how many it were. Every line is answered by one line on standard output.
 """
 
 from __future__ import annotations
@@ -25,7 +25,8 @@ def say(line: object) -> None:
 
 
 async def obey(
-    publish: Callable[[int], Awaitable[None]], append: Callable[[float], Awaitable[int]] | None = None
+    publish: Callable[[int], Awaitable[None]],
+    append: Callable[[float, str], Awaitable[int]] | None = None,
 ) -> None:
     """Do as told until standard input ends."""
     loop = asyncio.get_running_loop()
@@ -37,6 +38,7 @@ async def obey(
             await publish(int(argument))
             say("published")
         elif word == "append" and append is not None:
-            say(await append(float(argument)))
+            seconds, _, run_id = argument.partition(" ")
+            say(await append(float(seconds), run_id))
         else:
             say("what?")

@@ -18,6 +18,7 @@ from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector
 
 RUN = "bench"
+SPEC = RunSpec(kind="bench", total=10_000_000)
 
 
 async def main(path: str, replay_limit: int) -> None:
@@ -31,24 +32,27 @@ async def main(path: str, replay_limit: int) -> None:
         )
         listener = bind("127.0.0.1", 0)
         port = listener.getsockname()[1]
-        await ledger.create(RunSpec(kind="bench", total=10_000_000), run_id=RUN)
+        await ledger.create(SPEC, run_id=RUN)
         serving = asyncio.create_task(serve_app(app, listener, drain=drain, listening=lambda: say(port)))
-        done = 0
+        done = {RUN: 0}
+
+        def ticks(run_id: str, count: int) -> list[Ticked]:
+            before = done[run_id]
+            done[run_id] += count
+            return [Ticked(done=before + n, message=message(before + n)) for n in range(1, count + 1)]
 
         async def publish(count: int) -> None:
-            nonlocal done
-            ticks = [Ticked(done=done + n, message=message(done + n)) for n in range(1, count + 1)]
-            done += count
-            await ledger.append(RUN, ticks)
+            await ledger.append(RUN, ticks(RUN, count))
 
-        async def append(seconds: float) -> int:
-            nonlocal done
+        async def append(seconds: float, run_id: str) -> int:
+            if run_id not in done:
+                await ledger.create(SPEC, run_id=run_id)
+                done[run_id] = 0
             count = 0
             until = time.perf_counter() + seconds
             while time.perf_counter() < until:
-                done += 1
+                await ledger.append(run_id, ticks(run_id, 1))
                 count += 1
-                await ledger.append(RUN, [Ticked(done=done, message=message(done))])
             return count
 
         await obey(publish, append)

@@ -12,6 +12,7 @@ from benchmarks.streams.servers import Server
 __all__ = ("Readers", "read_frames")
 
 _SECONDS = 60.0
+_NEWLINE = ord("\n")
 
 
 class Readers:
@@ -29,6 +30,7 @@ class Readers:
         self._poll = select.epoll()
         self._sockets: dict[int, socket.socket] = {}
         self._frames: dict[int, int] = {}
+        self._cut: set[int] = set()
         self._buffer = bytearray(1 << 20)
         self.latencies: list[float] = []
         request = server.request(last_event_id)
@@ -54,20 +56,14 @@ class Readers:
         With ``since`` each reader's wait from then on goes to :attr:`latencies`.
         """
         have = self._frames
-        sockets = self._sockets
-        buffer = self._buffer
         missing = sum(1 for count in have.values() if count < frames)
         until = time.perf_counter() + _SECONDS
         now = time.perf_counter()
         while missing:
             ready = self._poll.poll(1.0, 256)
             for number, _ in ready:
-                size = sockets[number].recv_into(buffer)
-                if not size:
-                    raise ConnectionError("a stream ended")
                 before = have[number]
-                # Frames are written whole: their end is never cut between two reads.
-                after = have[number] = before + buffer.count(b"\n\n", 0, size)
+                after = self._read(number)
                 if before < frames <= after:
                     missing -= 1
                     if since is not None:
@@ -78,14 +74,29 @@ class Readers:
         return now
 
     def read_for(self, fd: int) -> None:
-        """Read what comes, uncounted, until the descriptor is ready."""
+        """Read what comes until the descriptor is ready."""
         self._poll.register(fd, select.EPOLLIN)
         while True:
             for number, _ in self._poll.poll(1.0, 256):
                 if number == fd:
                     self._poll.unregister(fd)
                     return
-                self._sockets[number].recv_into(self._buffer)
+                self._read(number)
+
+    def _read(self, number: int) -> int:
+        # Frames are counted by the empty line at their end, which may lie on the border of two reads.
+        buffer = self._buffer
+        size = self._sockets[number].recv_into(buffer)
+        if not size:
+            raise ConnectionError("a stream ended")
+        frames = buffer.count(b"\n\n", 0, size)
+        if number in self._cut:
+            self._cut.discard(number)
+            frames += buffer[0] == _NEWLINE
+        if buffer[size - 1] == _NEWLINE and buffer[max(size - 2, 0)] != _NEWLINE:
+            self._cut.add(number)
+        after = self._frames[number] = self._frames[number] + frames
+        return after
 
     def close(self) -> None:
         self._poll.close()

@@ -64,7 +64,7 @@ class Server:
     port: int
     path: str
     publish: Callable[[int], None]
-    append: Callable[[float, Draining | None], int] | None = None
+    append: Callable[[float, str, Draining], int] | None = None
 
     @property
     def cpu(self) -> float:
@@ -196,11 +196,10 @@ def _python(name: str, command: Sequence[str], core: int, path: str) -> Iterator
     def publish(count: int) -> None:
         ask(f"publish {count}")
 
-    def append(seconds: float, readers: Draining | None) -> int:
-        put.write(f"append {seconds}\n")
+    def append(seconds: float, run_id: str, readers: Draining) -> int:
+        put.write(f"append {seconds} {run_id}\n")
         put.flush()
-        if readers is not None:
-            readers.read_for(get.fileno())
+        readers.read_for(get.fileno())
         return int(get.readline())
 
     try:
