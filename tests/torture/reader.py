@@ -39,7 +39,7 @@ class Reader:
         self.finals: set[str] = set()
         self.finished = False
         self.base = 0
-        self.told_at = 0.0
+        self.told_at = time.monotonic()
         self.tally: Counter[str] = Counter()
         self._model = model
         self._sent: str | None = None
@@ -191,10 +191,14 @@ class Reader:
             checked += 1
         return checked
 
+    @property
+    def silent(self) -> float:
+        """Seconds since its last frame."""
+        return time.monotonic() - self.told_at
+
     def place(self) -> str:
         """Where it is, for people."""
-        silent = time.monotonic() - self.told_at
-        return f"at position {self._position}, its last frame {silent:.1f} s ago; {dict(self.tally)}"
+        return f"at position {self._position}, its last frame {self.silent:.1f} s ago; {dict(self.tally)}"
 
     def forget(self) -> None:
         """The log was cut: what was seen of it can no longer be checked."""
