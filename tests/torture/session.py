@@ -112,7 +112,7 @@ async def torture(
     report = Report(seed, seconds / 60)
     place = Path(tempfile.mkdtemp(prefix="torture-")) if folder is None else folder
     # Every other seed, since such a disk syncs nothing and so waits for nothing.
-    mounted = folder is None and seed % 2 == 0 and disk.mount_small(place)
+    mounted = folder is None and not soak and seed % 2 == 0 and disk.mount_small(place)
     began = time.monotonic()
     samples = Samples()
     failing = disk.failing_disk(place)
