@@ -21,7 +21,7 @@ from progress_ledger.ledger.times import normalise_time, parse_time
 from .histories import Histories
 from .history import Prior
 from .past import Page, Past, Point, bare_state
-from .projection import Follower
+from .projection import Follower, listens
 from .saver import Saver
 from .snapshot import Snapshot
 from .state import RunState
@@ -276,8 +276,7 @@ class Projector:
     async def _catch_up(self) -> bool:
         head = await self._log.head()
         self._head = max(self._head, head)
-        behind = self.position < head
-        if behind:
+        if behind := self.position < head:
             with self._folding():
                 await self._fold_up_to(head)
         return behind
@@ -312,10 +311,11 @@ class Projector:
 
     async def _fold_rest(self, page: Page) -> None:
         """Fold a page whose runs may have to be brought here first."""
-        start = 0
-        without: set[str] = set()
-        tell = self._tell if self._followers else None
-        while (start := self._states.fold_page(page, start, tell=tell, without=without)) < len(page):
+        start, without = 0, set[str]()
+        while True:
+            tell = self._tell if any(map(listens, self._followers)) else None
+            if (start := self._states.fold_page(page, start, tell=tell, without=without)) == len(page):
+                return
             states, lost = await self._past.before(page[start:], self._states.active)
             for state in states:
                 self._states.bring(state)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 
 from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Recorded
 from progress_ledger.projections import Follower, Projector, RunState
+from progress_ledger.projections.projection import listens
 
 pytestmark = pytest.mark.anyio
 
@@ -35,3 +38,31 @@ async def test_anybody_may_build_a_view_of_their_own_beside_the_runs() -> None:
             await ledger.create(RunSpec(kind="k"), run_id=run_id)
             await ledger.append(run_id, [Ticked(done=1), Ticked(done=3)])
         assert view.shown == 6
+
+
+class Sleeper(Sum):
+    """Listens only at times."""
+
+    idle = True
+
+
+async def test_who_is_idle_need_not_be_told_what_others_wrote_and_misses_nothing_afterwards(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "progress.db"
+    view = Sleeper()
+    assert not listens(view)
+    assert listens(Sum())
+    async with Ledger.open(path) as ledger, Projector.open(ledger) as projector:
+        projector.follow(view)
+        async with Ledger.open(path, sweep=False) as another:
+            await another.create(RunSpec(kind="k"), run_id="r")
+            await another.append("r", [Ticked(done=1)])
+            state = await projector.state("r")
+            assert state is not None
+            assert state.done == 1
+            assert view.done == {}
+            view.idle = False
+            await another.append("r", [Ticked(done=2)])
+            await projector.caught_up()
+        assert view.done == {"r": 2}
