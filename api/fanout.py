@@ -140,6 +140,11 @@ class Fanout:
 
     # ── a Follower ──────────────────────────────────────────────────────────────────────────────────────
 
+    @property
+    def idle(self) -> bool:
+        """Whether nobody follows anything, so that nothing need be told."""
+        return not self._topics
+
     def folded(self, recorded: Recorded, state: RunState) -> None:
         """See :class:`~progress_ledger.projections.Follower`."""
         made: dict[Mode, Entry] = {}
