@@ -33,7 +33,7 @@ _LARGE_SLICE = 128
 """The same while nothing waits to be written: a turn of the loop costs as much as serving one or two."""
 
 _PAUSE_SECONDS = 0.001
-_REST = 3.0
+_REST = 5.0
 """While commits are under way, how often the length of a slice the loop is left to others after it."""
 
 _URGENT = TERMINAL | {"stage_changed"}
@@ -79,6 +79,7 @@ class Fanout:
         self._round: Iterator[Reader] = iter(())
         self._topic: Topic | None = None
         self._serving = False
+        self._fresh = False
         self._pause: asyncio.TimerHandle | None = None
         self._began = 0.0
         self._rest_until = 0.0
@@ -177,6 +178,7 @@ class Fanout:
 
     def settled(self) -> None:
         """See :class:`~progress_ledger.projections.Follower`."""
+        self._fresh = True
         if self._topics:
             self._pace()
             self._serve_soon()
@@ -208,10 +210,12 @@ class Fanout:
             self._rest_until = now + rest
             self._pause = asyncio.get_running_loop().call_later(max(_PAUSE_SECONDS, rest), self._serve)
         else:
-            self._serve(_LARGE_SLICE)
+            # A producer that was given its receipt a moment ago is about to bring the next event.
+            self._serve(_SLICE if self._fresh else _LARGE_SLICE)
 
     def _serve(self, most: int = _SLICE) -> None:
         self._pause = None
+        self._fresh = False
         self._began = perf_counter()
         due = self._time() + self.keep_alive
         left = most
@@ -230,22 +234,25 @@ class Fanout:
 
     def _give(self, topic: Topic, most: int, due: float) -> int:
         # The innermost loop of all. Nearly all readers are at one place and wait, and are written to as
-        # they stand; whoever is not is woken and helps itself.
+        # they stand; whoever is not is woken and helps itself. Those who are more than a piece behind get
+        # the rest in the next round: by themselves they would all be at it at once, and give nobody a rest.
         tail = topic.tail
         end = tail.end
         final = tail.final
-        place = -2
+        place = after = -2
         chunk = b""
         served = 0
         for reader in islice(self._round, most):
             served += 1
             if reader.at != place:
                 piece = tail.piece(reader.at) if reader.at >= 0 else None
-                if piece is None or piece.after != end:
+                if piece is None:
                     reader.wake()
                     continue
-                place = reader.at
+                place, after = reader.at, piece.after
                 chunk = piece.chunk if piece.data else b""
+                if after != end:
+                    self._touch(topic)
             transport = reader.transport
             # How much is kept is asked of the transport, which is touched anyway, and not of the server.
             if (
@@ -257,7 +264,7 @@ class Fanout:
                 reader.wake()
             elif chunk:
                 transport.write(chunk)
-                reader.place = reader.at = end
+                reader.place = reader.at = after
                 reader.due = due
         return served
 

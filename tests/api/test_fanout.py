@@ -146,6 +146,18 @@ async def test_while_commits_are_under_way_readers_are_served_all_the_same(tmp_p
         assert all(reader.place == topic.tail.end for topic, reader, _ in joined)
 
 
+async def test_a_reader_that_is_several_pieces_behind_is_served_in_several_rounds(tmp_path: Path) -> None:
+    async with _made(tmp_path / "a.db") as made:
+        joined = [made.join() for _ in range(50)]
+        topic = joined[0][0]
+        await made.ledger.append("r", [Ticked(done=done) for done in range(1, 601)])
+        await _until(lambda: all(reader.place == topic.tail.end for _, reader, _ in joined))
+        for _, reader, transport in joined:
+            assert reader.waiting
+            assert len(transport.written) > 2
+            assert b"".join(transport.written).count(b"event: ticked") == 600
+
+
 async def test_a_frame_that_cannot_be_made_leaves_readers_behind_and_not_uninformed(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
