@@ -3,8 +3,9 @@
 from collections.abc import Sequence
 from functools import partial
 from pathlib import Path
+from time import perf_counter
 
-from anyio import to_thread
+from anyio import sleep, to_thread
 from msgspec import Struct
 
 from .audit import open_bundle, verify_bundle
@@ -16,6 +17,11 @@ from .sqlite import SQLiteLog
 from .sqlite_import import import_run
 
 __all__ = ("ImportReport", "import_bundle")
+
+_WORK_SECONDS = 0.02
+_REST = 0.4
+"""After so many seconds of work this share of them is left to others, who would else wait in vain for a turn
+to write, or not come to fold as fast as this writes."""
 
 
 class ImportReport(Struct, kw_only=True):
@@ -47,6 +53,7 @@ async def import_bundle(
         )
     report = ImportReport(epoch=verdict.epoch)
     waiting: dict[str, list[bytes]] = {}
+    began = perf_counter()
     with open_bundle(path) as (_, lines):
         for line in lines:
             event = parse_line(line.removesuffix(b"\n"))
@@ -64,6 +71,9 @@ async def import_bundle(
             report.runs += fresh
             report.events += len(bodies) if fresh else 0
             report.known += not fresh
+            if (worked := perf_counter() - began) > _WORK_SECONDS:
+                await sleep(_REST * worked)
+                began = perf_counter()
     for run_id in waiting:
         report.refused[run_id] = f"Run {run_id!r} is not over in this bundle; export it again when it is."
     return report
