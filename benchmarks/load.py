@@ -168,11 +168,19 @@ def main() -> int:
     parser.add_argument("--producers", type=int, default=64)
     parser.add_argument("--seconds", type=float, default=600.0)
     parser.add_argument("--rate", type=float, default=1.0, help="events a second of each producer")
+    parser.add_argument(
+        "--tail-frames", type=int, default=256, help="frames of a stream the server keeps in memory"
+    )
     told = parser.parse_args()
+    # What the server keeps of each stream grows until it is full, in a time that says nothing about leaks: at
+    # an event a second and with its own 2,048 frames that takes 34 minutes.
+    kept = {"PROGRESS_LEDGER_STREAMS_TAIL_FRAMES": str(told.tail_frames)}
     with tempfile.TemporaryDirectory() as folder:
         db = Path(folder) / "load.db"
         command = [sys.executable, "-c", _SERVE, "serve", "--db", str(db), "--port", "0"]
-        server = subprocess.Popen(command, stdout=subprocess.PIPE, text=True, env={**os.environ, **_FREE})
+        server = subprocess.Popen(
+            command, stdout=subprocess.PIPE, text=True, env={**os.environ, **_FREE, **kept}
+        )
         try:
             assert server.stdout is not None
             port = int(server.stdout.readline().rpartition(":")[2])
@@ -220,7 +228,7 @@ def _report(found: dict[str, Any], stored: int, producers: int) -> Report:
     report.at_most("deliveries missing", abs(found["missing"]), 0)
     report.at_most("lost, repeated, reset or closed", sum(faults.values()), 0)
     report.at_most("acknowledged and not in the log", abs(stored - producers - found["events"]), 0)
-    report.at_most("memory at last beside the middle", samples[-1][1] / half[0][1], 1.05)
+    report.at_most("memory at last beside the middle", samples[-1][1] / half[0][1], 1.03)
     return report
 
 
