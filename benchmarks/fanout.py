@@ -202,9 +202,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
     parser.add_argument(
         "--readers", type=int, nargs="+", default=[100, 1_000, 5_000], help="numbers of readers"
     )
-    parser.add_argument(
-        "--deliveries", type=int, default=100_000, help="deliveries of one measurement, about"
-    )
+    parser.add_argument("--deliveries", type=int, default=60_000, help="deliveries of one measurement, about")
     parser.add_argument("--flood", type=int, default=20_000, help="events that pass by a frozen reader")
     chosen = parser.parse_args(arguments)
     cores = sorted(os.sched_getaffinity(0))
