@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -144,6 +145,17 @@ async def test_while_commits_are_under_way_readers_are_served_all_the_same(tmp_p
             await made.tick(done)
         await _until(lambda: all(b'"done":5,' in b"".join(t.written) for _, _, t in joined))
         assert all(reader.place == topic.tail.end for topic, reader, _ in joined)
+
+
+async def test_a_machine_that_gives_the_loop_little_time_makes_its_rests_no_longer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # By the clock each slice takes a quarter of an hour here, which others had of the processor.
+    monkeypatch.setattr("progress_ledger.api.fanout.perf_counter", count(step=1_000).__next__)
+    async with _made(tmp_path / "a.db", busy=lambda: True) as made:
+        joined = [made.join() for _ in range(300)]
+        await made.tick(1)
+        await _until(lambda: all(transport.written for _, _, transport in joined))
 
 
 async def test_a_reader_that_is_several_pieces_behind_is_served_in_several_rounds(tmp_path: Path) -> None:
