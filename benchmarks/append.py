@@ -209,6 +209,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             report.row(f"{name}: wait p99", percentile(waits[name], 99) * 1e3, "ms")
     report.row("spread of the first two, largest", max(spread(results[together]), spread(results[raw])), "×")
     report.at_least(f"{together} / {raw}", middle[together] / middle[raw], 0.4)
+    report.at_least(f"{bare} / {raw}", middle[bare] / middle[raw], 0.5)
     report.at_least(
         f"{together} / a commit per event", middle[together] / middle["aiosqlite, a commit per event"], 10
     )

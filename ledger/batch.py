@@ -135,31 +135,31 @@ def known_of(stored: Stored) -> Known:
 def _next(request: Append, world: World, done: Plan, time: str) -> Accepted | None:
     # The short way, for what most requests are: one event that leaves its run's status as it is. None where
     # anything else is to be looked at; what is decided here, _decide decides alike.
+    drafts = request.drafts
     head = world.heads.get(request.run_id)
-    if head is None or len(request.drafts) != 1 or request.create:
+    if head is None or len(drafts) != 1 or request.create:
         return None
-    (draft,) = request.drafts
+    draft, status = drafts[0], head.status
     if (
         draft.event_id is not None
-        or next_status(head.status, draft.type) != head.status
+        or next_status(status, draft.type) != status
         or (request.expected_version is not None and request.expected_version != head.version)
     ):
         return None
-    moved = msgspec.structs.replace(
-        head, version=head.version + 1, last=world.position + 1, time=max(time, head.time)
-    )
-    world.position = moved.last
-    _write(done, moved, draft, previous=head.last)
+    version = head.version + 1
+    world.position = position = world.position + 1
+    moved = msgspec.structs.replace(head, version=version, last=position, time=max(time, head.time))
+    _write(done, moved, draft, head.last)
     world.heads[head.run_id] = done.touched[head.run_id] = moved
-    return Accepted(receipts=[Receipt(moved.last, moved.version)], appended=1)
+    return Accepted(receipts=[Receipt(position, version)], appended=1)
 
 
-def _write(done: Plan, head: RunHead, draft: Draft, *, previous: int) -> None:
+def _write(done: Plan, head: RunHead, draft: Draft, previous: int) -> None:
     # The event that brought its run to this head.
-    event_id = draft.event_id
     run_id, version, time, position = head.run_id, head.version, head.time, head.last
-    text = codec.stored_form(run_id, version, time, draft.type, draft.data, event_id)
-    event = codec.event_of(draft.type, run_id, version, time, draft.payload, event_id, position)
+    type_name, event_id = draft.type, draft.event_id
+    text = codec.stored_form(run_id, version, time, type_name, draft.data, event_id)
+    event = codec.event_of(type_name, run_id, version, time, draft.payload, event_id, position)
     done.events.append(Recorded(text.encode("ascii"), event))
     done.rows.append((position, head.number, previous, text))
 
@@ -268,7 +268,7 @@ def _append(
             last=world.position,
             time=time,
         )
-        _write(done, head, draft, previous=previous)
+        _write(done, head, draft, previous)
         receipts.append(Receipt(head.last, head.version))
     _accept(head, before, fresh, receipts, world, done)
     # What repeats the terminal event within the request shares its receipt.
