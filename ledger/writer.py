@@ -156,12 +156,12 @@ class Writer:
                 await self._write(self._take())
 
     def _take(self) -> list[_Job]:
+        batch: list[_Job] = []
         if self._waiting <= MAX_BATCH:
-            batch = [job for job in self._jobs if not job.outcomes.cancelled()]
+            batch += [job for job in self._jobs if not job.outcomes.cancelled()]
             self._jobs.clear()
             self._waiting = 0
         else:
-            batch = []
             size = 0
             while self._jobs and (not batch or size + self._jobs[0].size <= MAX_BATCH):
                 job = self._jobs.popleft()
