@@ -54,6 +54,7 @@ class Report:
             "longest start, waits for a processor apart, s": round(torn.server.slowest_start, 2),
             "longest until it answered again, s": round(torn.slowest, 2),
             "longest until every reader was told all, s": round(torn.slowest_reader, 2),
+            "the last of these": torn.slowest_one.split("; ")[0],
             **{key: count for key, count in sorted(torn.tally.items()) if key != "refolded"},
         }
 

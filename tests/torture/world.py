@@ -77,6 +77,7 @@ class World:
         self.answer_within = ANSWER_SECONDS
         self.slowest = 0.0
         self.slowest_reader = 0.0
+        self.slowest_one = ""
         self.seen_checked = 0
         self.snapshots_checked = 0
         self._tasks: list[asyncio.Task[None]] = []
@@ -238,7 +239,8 @@ class World:
                     why = f"{reader.name} ({reader.path}) was not told {lack}; {reader.place()}"
             waiting = lacking
             await asyncio.sleep(0.03)
-        self.slowest_reader = max(self.slowest_reader, loop.time() - began)
+        if loop.time() - began > self.slowest_reader:
+            self.slowest_reader, self.slowest_one = loop.time() - began, why
         alive = self.readers
         if any(reader in alive for reader in waiting):
             raise Broken(f"after {loop.time() - began:.0f} s {why}")
