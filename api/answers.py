@@ -6,7 +6,7 @@ from starlette.types import Send
 
 from progress_ledger.ledger.codec import ascii_json
 
-from .access import Access
+from .access.rights import Access
 from .replies import etag, matches
 from .service import Service
 

@@ -14,30 +14,18 @@ from progress_ledger.ledger.errors import LedgerError, SlotTaken
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector
 
-from . import (
-    auth,
-    badge,
-    health,
-    ingest,
-    kinds,
-    listing,
-    log_routes,
-    metrics,
-    openapi,
-    pages,
-    run_events,
-    runs,
-)
-from .access import access_of
-from .auth import Authentication
+from .access import auth
+from .access.auth import Authentication
+from .access.guard import Guard
+from .access.limiting import Limiting, by_address, by_token
+from .access.limits import Accounts, Limits
+from .access.rights import access_of
 from .drain import Drain
 from .edge import Edge
-from .guard import Guard
-from .limiting import Limiting, by_address, by_token
-from .limits import Accounts, Limits
 from .problems import Refusal, problem, problem_of
+from .routes import badge, health, ingest, kinds, listing, log, metrics, openapi, pages, run_events, runs
 from .service import Service
-from .stream import Streams, StreamSettings
+from .streams.stream import Streams, StreamSettings
 from .tokens import TokenFile
 
 __all__ = ("create_app",)
@@ -80,7 +68,7 @@ def create_app(
             *ingest.routes(service),
             *health.routes(service),
             *auth.routes(tokens),
-            *log_routes.routes(service),
+            *log.routes(service),
             *badge.routes(service),
             *metrics.routes(service, following),
             *openapi.routes(),

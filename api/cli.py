@@ -11,38 +11,27 @@ from importlib.metadata import version
 
 from progress_ledger.ledger.errors import LedgerError
 
-from . import (
-    cli_demo,
-    cli_doctor,
-    cli_eta,
-    cli_exec,
-    cli_log,
-    cli_ls,
-    cli_pipe,
-    cli_serve,
-    cli_show,
-    cli_token,
-    cli_watch,
-)
-from .cli_audit import AUDIT_COMMANDS
-from .cli_source import Usage
-from .client import ConnectionLost, Refused
+from .commands import demo, doctor, eta, log, ls, pipe, serve, show, token, watch
+from .commands import exec as exec_command
+from .commands.audit import AUDIT_COMMANDS
+from .commands.source import Usage
+from .console.client import ConnectionLost, Refused
 
 __all__ = ("main",)
 
 _COMMANDS = (
-    cli_serve,
-    cli_demo,
-    cli_ls,
-    cli_show,
-    cli_log,
-    cli_watch,
-    cli_exec,
-    cli_pipe,
+    serve,
+    demo,
+    ls,
+    show,
+    log,
+    watch,
+    exec_command,
+    pipe,
     *AUDIT_COMMANDS,
-    cli_eta,
-    cli_token,
-    cli_doctor,
+    eta,
+    token,
+    doctor,
 )
 
 _INTERRUPTED = 130

@@ -5,7 +5,7 @@ import time
 
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
-from .access import access_of
+from .access.rights import access_of
 from .problems import problem_of
 
 __all__ = ("Edge",)

@@ -27,16 +27,16 @@ from starlette.types import ASGIApp, Receive, Scope, Send
 from uvicorn.middleware.proxy_headers import ProxyHeadersMiddleware
 
 from progress_ledger.ledger.ledger import Ledger
-from progress_ledger.ledger.sqlite_file import Durability
+from progress_ledger.ledger.sqlite.file import Durability
 from progress_ledger.projections.projector import Projector
 
+from .access.guard import is_loopback
+from .access.limits import Limits
 from .app import create_app
-from .direct import Direct
 from .drain import Drain
-from .guard import is_loopback
-from .limits import Limits
 from .problems import problem
-from .stream import StreamSettings
+from .streams.direct import Direct
+from .streams.stream import StreamSettings
 from .tokens import TokenFile, tokens_path
 from .webhook import Webhook
 from .webhooks import keep_telling

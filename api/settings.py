@@ -13,10 +13,10 @@ from typing import Annotated, Any, Literal
 import msgspec
 from msgspec import Meta, Struct
 
-from progress_ledger.ledger.sqlite_file import Durability
+from progress_ledger.ledger.sqlite.file import Durability
 
-from .limits import Limits
-from .stream import StreamSettings
+from .access.limits import Limits
+from .streams.stream import StreamSettings
 from .webhook import Webhook
 
 __all__ = ("PREFIX", "BadSetting", "Settings", "read_toml", "settings")

@@ -16,7 +16,7 @@ from msgspec import Struct
 
 from progress_ledger.ledger.errors import Unavailable
 
-from .access import NOTHING, Access, Role
+from .access.rights import NOTHING, Access, Role
 
 __all__ = ("Token", "TokenFile", "tokens_path")
 

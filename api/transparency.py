@@ -5,13 +5,13 @@ import logging
 import anyio
 from msgspec import Struct
 
+from progress_ledger.ledger.audit.note import Signer
+from progress_ledger.ledger.audit.tree import Tree
 from progress_ledger.ledger.errors import LedgerError
 from progress_ledger.ledger.events import TERMINAL
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Commit
-from progress_ledger.ledger.note import Signer
 from progress_ledger.ledger.sqlite import SQLiteLog
-from progress_ledger.ledger.tree import Tree
 
 __all__ = ("CheckpointPolicy", "keep_transparent")
 

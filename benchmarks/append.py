@@ -24,7 +24,7 @@ from typing import Any, Literal
 import aiosqlite
 
 from benchmarks.harness import Report, interleave, machine, medians, options, percentile, spread
-from progress_ledger.api.framing import encode_event
+from progress_ledger.api.streams.framing import encode_event
 from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Recorded

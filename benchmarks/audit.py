@@ -29,16 +29,16 @@ from pathlib import Path
 import uvloop
 
 from benchmarks.harness import Report, interleave, machine, medians, options, percentile, spread
+from progress_ledger.ledger.audit.export import export_proven
+from progress_ledger.ledger.audit.prune import Retention, prune
+from progress_ledger.ledger.audit.tree import Tree
 from progress_ledger.ledger.door import draft_event, draft_run
 from progress_ledger.ledger.events import Completed, RunSpec, Ticked
-from progress_ledger.ledger.export import export_proven
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Append
-from progress_ledger.ledger.prune import Retention, prune
 from progress_ledger.ledger.sqlite import SQLiteLog
-from progress_ledger.ledger.sqlite_export import Selection
-from progress_ledger.ledger.sqlite_verify import verify_file
-from progress_ledger.ledger.tree import Tree
+from progress_ledger.ledger.sqlite.export import Selection
+from progress_ledger.ledger.sqlite.verify import verify_file
 from progress_ledger.projections.audit import check_states
 from progress_ledger.projections.projector import Projector
 

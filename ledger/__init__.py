@@ -51,10 +51,10 @@ from .events import (
 )
 from .ledger import Ledger
 from .log import Accepted, Append, Receipt
-from .open_run import OpenRun, open_run
-from .run import Run
-from .sink import Created
-from .track import track
+from .producers.open_run import OpenRun, open_run
+from .producers.run import Run
+from .producers.sink import Created
+from .producers.track import track
 
 __all__: tuple[str, ...] = (
     "Accepted",

@@ -18,7 +18,7 @@ import time
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
-from .open_run import OpenRun
+from .producers.open_run import OpenRun
 
 __all__ = ("Chunk", "Pace", "chunks")
 

@@ -15,17 +15,17 @@ from .door import Draft, check_run_id, draft_event, draft_run
 from .errors import InvalidEvent, LedgerError, Pruned, SlotTaken
 from .events import CancelRequested, Payload, RunSpec
 from .ids import new_run_id
+from .liveness.owner import default_name, is_dead, parse_owner
+from .liveness.sweeper import Sweeper, interrupt_dead
 from .log import Accepted, Append, EventLog
 from .memory import MemoryLog
-from .once import run_once
-from .owner import default_name, is_dead, parse_owner
-from .reporting import Reporting
-from .run import Run
-from .sink import Created, News
+from .producers.once import run_once
+from .producers.reporting import Reporting
+from .producers.run import Run
+from .producers.sink import Created, News
+from .producers.watch import Watch
 from .sqlite import SQLiteLog
-from .sqlite_file import Durability
-from .sweeper import Sweeper, interrupt_dead
-from .watch import Watch
+from .sqlite.file import Durability
 from .writer import Listener, Writer, WriterStatistics
 
 __all__ = ("FLUSH_SECONDS", "Ledger", "open_log")
@@ -226,7 +226,7 @@ class Ledger(Reporting):
         return await self._writer.append(requests)
 
     async def look(self, since: Mapping[str, int]) -> dict[str, News]:
-        """What is new in runs that moved beyond a version: see :class:`~.sink.Sink`."""
+        """What is new in runs that moved beyond a version: see :class:`~.producers.sink.Sink`."""
         position = await self.log.head()
         if position == self._looked_at:
             return {}

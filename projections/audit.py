@@ -5,9 +5,9 @@ from dataclasses import fields
 
 import msgspec
 
+from progress_ledger.ledger.audit.verify import Finding
 from progress_ledger.ledger.log import Recorded
 from progress_ledger.ledger.sqlite import SQLiteLog
-from progress_ledger.ledger.verify import Finding
 
 from .histories import Histories
 from .state import RunState

@@ -15,7 +15,7 @@ MAX_LINES = 400
 CONFINED = {
     "starlette": ("api/*",),
     "uvicorn": ("api/*",),
-    "aiosqlite": ("ledger/sqlite.py", "ledger/sqlite_*.py"),
+    "aiosqlite": ("ledger/sqlite/*",),
 }
 
 FILES = [path for package in tree.PACKAGES for path in tree.modules(package)]
@@ -24,6 +24,11 @@ EVERYTHING = FILES + tree.modules("tests") + tree.modules("benchmarks") + tree.m
 
 def _package(path: Path) -> str:
     return path.relative_to(tree.ROOT).parts[0]
+
+
+def _room(path: Path) -> str:
+    """The folders between a package and a module: none for what lies at the package's top."""
+    return "/".join(path.relative_to(tree.ROOT).parts[1:-1])
 
 
 @pytest.mark.parametrize("package", tree.PACKAGES)
@@ -80,6 +85,17 @@ def test_relative_imports_stay_inside_their_package() -> None:
         for path in FILES
         for found in tree.imports(path)
         if found.relative and not f"{found.module}.".startswith(f"progress_ledger.{_package(path)}.")
+    }
+    assert not wrong, "\n".join(sorted(wrong))
+
+
+def test_a_room_imports_nothing_by_itself() -> None:
+    # else rooms that know of each other import each other in circles, and each costs what all cost
+    wrong = {
+        f"{tree.name(path)}:{found.line} imports {found.module}: import it where it is used"
+        for path in FILES
+        if path.name == "__init__.py" and _room(path) not in ("", "sqlite")
+        for found in tree.imports(path)
     }
     assert not wrong, "\n".join(sorted(wrong))
 

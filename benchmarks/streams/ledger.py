@@ -12,7 +12,7 @@ from benchmarks.streams.control import message, obey, say
 from progress_ledger.api.app import create_app
 from progress_ledger.api.drain import Drain
 from progress_ledger.api.server import bind, serve_app
-from progress_ledger.api.stream import StreamSettings
+from progress_ledger.api.streams.stream import StreamSettings
 from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector

@@ -3,8 +3,8 @@
 from collections.abc import Callable, Iterable
 from typing import Any, Protocol, TypeVar
 
-from ..open_run import OpenRun
-from ..run import Run
+from ..producers.open_run import OpenRun
+from ..producers.run import Run
 
 __all__ = ("counted",)
 

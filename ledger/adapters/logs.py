@@ -3,8 +3,8 @@
 import logging
 
 from ..events import Level, Noted
-from ..merge import plain_text
-from ..open_run import OpenRun
+from ..producers.merge import plain_text
+from ..producers.open_run import OpenRun
 
 __all__ = ("RunHandler",)
 

@@ -2,7 +2,7 @@
 
 from typing import TYPE_CHECKING
 
-from ..open_run import OpenRun, open_run
+from ..producers.open_run import OpenRun, open_run
 
 if TYPE_CHECKING:
     import pytest

@@ -12,8 +12,8 @@ from typing import Any
 
 from tqdm.std import tqdm as _tqdm
 
-from ..ending import LEFT_EARLY
-from ..open_run import OpenRun, open_run
+from ..producers.ending import LEFT_EARLY
+from ..producers.open_run import OpenRun, open_run
 
 __all__ = ("tqdm", "trange")
 
@@ -21,7 +21,7 @@ __all__ = ("tqdm", "trange")
 class tqdm(_tqdm):  # type: ignore[misc]  # the base is untyped
     """A bar that is a run of kind ``kind`` (the bar's ``desc``, else ``tqdm``).
 
-    ``run`` holds further options of :func:`~..open_run.open_run`. Closed before its total is reached, the
+    ``run`` holds further options of :func:`.open_run`. Closed before its total is reached, the
     run is ``interrupted``. What the bar does on the screen is tqdm's own.
     """
 

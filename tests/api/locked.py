@@ -9,7 +9,7 @@ from typing import Any
 
 import httpx
 
-from progress_ledger.api.access import Role
+from progress_ledger.api.access.rights import Role
 from progress_ledger.api.app import create_app
 from progress_ledger.api.tokens import TokenFile, tokens_path
 from progress_ledger.ledger.ledger import Ledger

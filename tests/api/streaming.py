@@ -21,7 +21,7 @@ from starlette.types import ASGIApp, Message, Scope
 
 from progress_ledger.api.app import create_app
 from progress_ledger.api.drain import Drain
-from progress_ledger.api.stream import StreamSettings
+from progress_ledger.api.streams.stream import StreamSettings
 from progress_ledger.ledger.events import RunSpec
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector

@@ -9,7 +9,7 @@ import msgspec
 import pytest
 from starlette.types import Message
 
-from progress_ledger.api.access import EVERYTHING, Access
+from progress_ledger.api.access.rights import EVERYTHING, Access
 from progress_ledger.api.answers import FRESH_SECONDS, Answer, Answers
 from progress_ledger.api.drain import Drain
 from progress_ledger.api.service import Service

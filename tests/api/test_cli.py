@@ -125,7 +125,7 @@ def test_what_nobody_foresaw_is_one_sentence_and_a_traceback_on_request(
     def fails(*_: object) -> None:
         raise ZeroDivisionError("by zero")
 
-    monkeypatch.setattr("progress_ledger.api.cli_ls.run_loop", fails)
+    monkeypatch.setattr("progress_ledger.api.commands.ls.run_loop", fails)
     assert main(["ls"]) == 1
     assert capsys.readouterr().err.startswith("progress-ledger: ZeroDivisionError: by zero (")
     monkeypatch.setenv("PROGRESS_LEDGER_TRACEBACK", "1")
@@ -137,7 +137,7 @@ def test_ctrl_c_is_what_a_shell_expects(monkeypatch: pytest.MonkeyPatch) -> None
     def stopped(*_: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("progress_ledger.api.cli_ls.run_loop", stopped)
+    monkeypatch.setattr("progress_ledger.api.commands.ls.run_loop", stopped)
     assert main(["ls"]) == 130
 
 

@@ -19,7 +19,7 @@ from starlette.responses import PlainTextResponse
 from starlette.routing import Mount, Route
 
 from progress_ledger.api import create_app
-from progress_ledger.api.auth import COOKIE
+from progress_ledger.api.access.auth import COOKIE
 from progress_ledger.api.drain import Drain
 from progress_ledger.api.tokens import TokenFile, tokens_path
 from progress_ledger.ledger.ledger import Ledger

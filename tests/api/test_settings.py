@@ -6,9 +6,9 @@ from pathlib import Path
 
 import pytest
 
-from progress_ledger.api.limits import Limits
+from progress_ledger.api.access.limits import Limits
 from progress_ledger.api.settings import BadSetting, Settings, read_toml, settings
-from progress_ledger.api.stream import StreamSettings
+from progress_ledger.api.streams.stream import StreamSettings
 
 
 def test_without_anything_the_defaults_stand() -> None:

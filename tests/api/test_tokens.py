@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from progress_ledger.api.access import NOTHING
+from progress_ledger.api.access.rights import NOTHING
 from progress_ledger.api.tokens import TokenFile, tokens_path
 from progress_ledger.ledger.errors import Unavailable
 from tests.api.asking import Clock

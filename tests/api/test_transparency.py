@@ -7,8 +7,8 @@ import anyio
 import pytest
 
 from progress_ledger.api.transparency import CheckpointPolicy, keep_transparent
+from progress_ledger.ledger.audit.note import new_signer
 from progress_ledger.ledger.ledger import Ledger
-from progress_ledger.ledger.note import new_signer
 from tests.ledger.histories import fill, ledger_at
 
 pytestmark = pytest.mark.anyio

@@ -10,12 +10,12 @@ from typing import NamedTuple
 import anyio
 import msgspec
 
-from progress_ledger.ledger.bundle import parse_manifest
+from progress_ledger.ledger.audit.bundle import parse_manifest
+from progress_ledger.ledger.audit.export import export_proven, manifest_path
+from progress_ledger.ledger.audit.note import Signer, new_signer
 from progress_ledger.ledger.events import Completed, RunSpec, Ticked
-from progress_ledger.ledger.export import export_proven, manifest_path
-from progress_ledger.ledger.note import Signer, new_signer
 from progress_ledger.ledger.sqlite import SQLiteLog
-from progress_ledger.ledger.sqlite_export import Selection
+from progress_ledger.ledger.sqlite.export import Selection
 from progress_ledger.projections.projector import Projector
 from tests.ledger.histories import BEGAN, fill, ledger_at, tamper, ticking
 

@@ -8,9 +8,9 @@ from pathlib import Path
 import anyio
 import pytest
 
-from progress_ledger.api.cli_verify import verify_path
-from progress_ledger.ledger.bundle import BundleDamaged
-from progress_ledger.ledger.export import manifest_path
+from progress_ledger.api.commands.verify import verify_path
+from progress_ledger.ledger.audit.bundle import BundleDamaged
+from progress_ledger.ledger.audit.export import manifest_path
 from tests.attacks.attacks import ON_BUNDLE, ON_FILE, Victim, victim
 from tests.tree import ROOT
 

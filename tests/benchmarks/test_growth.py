@@ -12,7 +12,7 @@ import pytest
 from benchmarks import growth
 from benchmarks.projection import write_log
 from progress_ledger.ledger.ledger import Ledger
-from progress_ledger.ledger.sqlite_verify import verify_file
+from progress_ledger.ledger.sqlite.verify import verify_file
 from progress_ledger.projections.projector import Projector
 from tests import tree
 

@@ -17,7 +17,7 @@ from progress_ledger.ledger.errors import RunEnded, RunExists, SlotTaken, Versio
 from progress_ledger.ledger.events import Completed, RunSpec, Ticked
 from progress_ledger.ledger.log import Accepted, Document, EventLog, RunFilter
 from progress_ledger.ledger.sqlite import SQLiteLog
-from progress_ledger.ledger.sqlite_file import connect_writer
+from progress_ledger.ledger.sqlite.file import connect_writer
 from tests import tree
 from tests.contract.steps import accepted, append, contents, creation, draft, events, refused, ticks
 

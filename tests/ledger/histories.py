@@ -6,10 +6,10 @@ from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 
+from progress_ledger.ledger.audit.tree import Tree
 from progress_ledger.ledger.events import Completed, Failed, RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.sqlite import SQLiteLog
-from progress_ledger.ledger.tree import Tree
 
 BEGAN = 1_800_000_000.0
 

@@ -12,7 +12,7 @@ import sys
 from contextlib import closing, suppress
 from pathlib import Path
 
-from progress_ledger.ledger.sqlite_cut import why_unsound
+from progress_ledger.ledger.sqlite.cut import why_unsound
 
 from .faults import Fault
 from .model import Broken

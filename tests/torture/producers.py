@@ -27,7 +27,7 @@ from progress_ledger.ledger import (
     Unavailable,
 )
 from progress_ledger.ledger.door import draft_event
-from progress_ledger.ledger.remote import RemoteLedger
+from progress_ledger.ledger.producers.remote import RemoteLedger
 
 from .model import Broken, Model
 

@@ -7,8 +7,9 @@ from pathlib import Path
 
 import pytest
 
-from progress_ledger.ledger import Completed, Ledger, RunSpec, Ticked, sqlite
+from progress_ledger.ledger import Completed, Ledger, RunSpec, Ticked
 from progress_ledger.ledger.sqlite import SQLiteLog
+from progress_ledger.ledger.sqlite import engine as sqlite
 from progress_ledger.projections.projector import Projector
 
 from .power import Recorder, cut_power, restart

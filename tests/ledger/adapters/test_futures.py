@@ -10,9 +10,9 @@ import pytest
 
 from progress_ledger.ledger import Ledger, open_run
 from progress_ledger.ledger.adapters.futures import counted
-from progress_ledger.ledger.background import stop_all
-from tests.ledger.producers import advanced, events_of
-from tests.ledger.test_open_run import events
+from progress_ledger.ledger.producers.background import stop_all
+from tests.ledger.producers.test_open_run import events
+from tests.ledger.producing import advanced, events_of
 
 
 def half(number: int) -> float:

@@ -7,8 +7,8 @@ from pathlib import Path
 
 from progress_ledger.ledger import open_run
 from progress_ledger.ledger.adapters.logs import RunHandler
-from progress_ledger.ledger.background import stop_all
-from tests.ledger.test_open_run import events
+from progress_ledger.ledger.producers.background import stop_all
+from tests.ledger.producers.test_open_run import events
 
 
 def test_records_become_notes_with_their_level_and_the_ledgers_own_do_not(tmp_path: Path) -> None:

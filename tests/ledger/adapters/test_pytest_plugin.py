@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from tests.ledger.test_open_run import events
+from tests.ledger.producers.test_open_run import events
 
 PLUGIN = "progress_ledger.ledger.adapters.pytest_plugin"
 

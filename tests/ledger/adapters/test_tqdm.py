@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from progress_ledger.ledger.background import stop_all
-from tests.ledger.test_open_run import events
+from progress_ledger.ledger.producers.background import stop_all
+from tests.ledger.producers.test_open_run import events
 
 tqdm_adapter = pytest.importorskip("progress_ledger.ledger.adapters.tqdm", exc_type=ImportError)
 

@@ -1,0 +1,95 @@
+"""Where a command takes its runs from: a server, or a ledger file without one."""
+
+import argparse
+import os
+from collections.abc import AsyncGenerator
+from contextlib import asynccontextmanager
+from pathlib import Path
+from typing import NamedTuple, Protocol
+
+from progress_ledger.ledger.ledger import Ledger
+from progress_ledger.projections.projector import Projector
+
+from ..app import create_app
+from ..console.client import AppTransport, SocketTransport, Transport
+
+__all__ = (
+    "DEFAULT_DB",
+    "Commands",
+    "Place",
+    "Usage",
+    "add_options",
+    "add_source",
+    "file_of",
+    "open_source",
+    "place_of",
+)
+
+DEFAULT_DB = "progress.db"
+
+
+class Commands(Protocol):
+    """What each command adds its parser to: argparse has no public name for it."""
+
+    def add_parser(self, name: str, *, help: str, description: str | None) -> argparse.ArgumentParser:  # noqa: A002
+        """A parser for the command ``name``."""
+        ...
+
+
+class Usage(Exception):
+    """The command was used wrongly; its text says how."""
+
+
+class Place(NamedTuple):
+    """Exactly one of the two is given."""
+
+    db: Path | None
+    url: str | None
+
+
+def add_source(parser: argparse.ArgumentParser) -> None:
+    """``--db`` and ``--url``."""
+    group = parser.add_mutually_exclusive_group()
+    group.add_argument("--db", metavar="PATH", help=f"the ledger file ({DEFAULT_DB}); needs no server")
+    group.add_argument("--url", help="a server, as http://HOST:PORT")
+
+
+def add_options(parser: argparse.ArgumentParser) -> None:
+    """What every command that reads has: ``--db``, ``--url`` and ``--json``."""
+    add_source(parser)
+    parser.add_argument("--json", action="store_true", help="one JSON object a line, also on a terminal")
+
+
+def place_of(db: str | None, url: str | None) -> Place:
+    """What was asked for, else PROGRESS_LEDGER_DB, else PROGRESS_LEDGER_URL, else the default file."""
+    if db is None and url is None:
+        db = os.environ.get("PROGRESS_LEDGER_DB") or None
+        url = None if db else os.environ.get("PROGRESS_LEDGER_URL") or None
+    if url is not None:
+        return Place(None, url)
+    return Place(Path(db or DEFAULT_DB), None)
+
+
+def file_of(db: str | None) -> Path:
+    """The file for a command that needs one: what was asked for, else PROGRESS_LEDGER_DB, else the
+    default."""
+    return Path(db or os.environ.get("PROGRESS_LEDGER_DB") or DEFAULT_DB)
+
+
+@asynccontextmanager
+async def open_source(db: str | None, url: str | None) -> AsyncGenerator[Transport, None]:
+    """The API of that place. A file is only read, and must be there; a server gets PROGRESS_LEDGER_TOKEN.
+
+    Raises Usage for a URL that is none, and what opening a ledger raises.
+    """
+    place = place_of(db, url)
+    if place.url is not None:
+        try:
+            transport = SocketTransport(place.url, token=os.environ.get("PROGRESS_LEDGER_TOKEN") or None)
+        except ValueError as error:
+            raise Usage(str(error)) from None
+        yield transport
+        return
+    assert place.db is not None
+    async with Ledger.open(place.db, read_only=True) as ledger, Projector.open(ledger) as projector:
+        yield AppTransport(create_app(ledger, projector))

@@ -1,0 +1,104 @@
+"""The directory of runs as SQL: a filter becomes a statement, a row becomes a head."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+import msgspec
+
+from ..events import MAX_COUNT
+from ..log import RunFilter, RunHead
+from ..pattern import as_glob
+
+__all__ = ("HEAD_COLUMNS", "head_of", "select_runs", "teach")
+
+_FIELDS = (
+    "number",
+    "run_id",
+    "kind",
+    "scope",
+    "title",
+    "parent",
+    "owner",
+    "slot",
+    "lease_seconds",
+    "attempt",
+    "labels",
+    "status",
+    "version",
+    "first",
+    "last",
+    "time",
+    "pruned",
+)
+
+HEAD_COLUMNS = ", ".join(_FIELDS)
+"""The columns :func:`head_of` reads, in its order."""
+
+
+def head_of(row: Sequence[Any]) -> RunHead:
+    """A run's head from a row of :data:`HEAD_COLUMNS`."""
+    fields = dict(zip(_FIELDS, row, strict=True))
+    labels = fields["labels"]
+    fields["labels"] = {} if labels == "{}" else msgspec.json.decode(labels, type=dict[str, str])
+    return RunHead(**fields)
+
+
+def teach(connection: sqlite3.Connection) -> None:
+    """Give the connection what :func:`select_runs` calls: a search that knows the cases of all letters."""
+
+    def found(text: str, *values: str | None) -> bool:
+        return any(value is not None and text in value.casefold() for value in values)
+
+    connection.create_function("found", -1, found, deterministic=True)
+
+
+def select_runs(
+    where: RunFilter,
+    columns: str,
+    *,
+    after: int | None = None,
+    backwards: bool = False,
+    limit: int | None = None,
+    group: str | None = None,
+) -> tuple[str, list[object]]:
+    """A statement and its parameters. Values are always bound, never written into the text."""
+    terms: list[str] = []
+    parameters: list[object] = []
+
+    def need(term: str, *values: object) -> None:
+        terms.append(term)
+        parameters.extend(_sound(value) if isinstance(value, str) else value for value in values)
+
+    for column in ("kind", "scope", "parent", "slot"):
+        value = getattr(where, column)
+        if value is not None:
+            need(f"{column} = ?", value)
+    for column, values in (("status", where.statuses), ("run_id", where.run_ids), ("kind", where.kinds)):
+        if values is not None:
+            listed = msgspec.json.encode([_sound(each) for each in sorted(values)]).decode()
+            need(f"{column} IN (SELECT value FROM json_each(?))", listed)
+    if where.kind_pattern is not None:
+        need("kind GLOB ?", as_glob(where.kind_pattern))
+    for key, value in where.labels:
+        need("number IN (SELECT l.run FROM run_label AS l WHERE key = ? AND value = ?)", key, value)
+    if where.q is not None:
+        need("found(?, run_id, kind, scope, title)", where.q.casefold())
+    if after is not None:
+        need("number < ?" if backwards else "number > ?", min(after, MAX_COUNT))
+    sql = f"SELECT {columns} FROM {'run' if group is None else 'run_entry'}"
+    if terms:
+        sql += " WHERE " + " AND ".join(terms)
+    if group is not None:
+        sql += f" GROUP BY {group}"
+    else:
+        sql += f" ORDER BY number{' DESC' if backwards else ''}"
+    if limit is not None:
+        sql += " LIMIT ?"
+        parameters.append(limit)
+    return sql, parameters
+
+
+def _sound(text: str) -> str:
+    # A lone surrogate, as a command line may bring it, cannot be bound; escaped, it is found nowhere.
+    return text.encode("utf-8", "backslashreplace").decode()
