@@ -35,7 +35,8 @@ class Clock:
     """The ledger's clock, moved by hand."""
 
     def __init__(self) -> None:
-        self.now = time.time()
+        # Whole seconds: events keep microseconds, and what is left of one would be time that passed.
+        self.now = float(int(time.time()))
 
     def __call__(self) -> float:
         return self.now
