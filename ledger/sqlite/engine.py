@@ -24,7 +24,16 @@ from ..events import MAX_COUNT
 from ..log import SCAN_PAGE, Append, Commit, Document, RunFilter, RunHead, RunPage, Stored, Visit
 from ..times import format_time
 from .connection import connected, gate_of
-from .file import Durability, WriteLock, connect_reader, connect_writer, friendly, queries, transaction
+from .file import (
+    Durability,
+    WriteLock,
+    connect_reader,
+    connect_writer,
+    friendly,
+    queries,
+    seems_cut,
+    transaction,
+)
 from .plan import pages_of, write_plan
 from .runs import HEAD_COLUMNS, head_of, select_runs, teach
 
@@ -84,7 +93,16 @@ class SQLiteLog:
         path = Path(path)
 
         def write() -> sqlite3.Connection:
-            return connect_writer(path, durability=durability, busy_timeout=busy_timeout, now=now)
+            connection = connect_writer(path, durability=durability, busy_timeout=busy_timeout, now=now)
+            try:
+                if seems_cut(connection, path):
+                    from .cut import renew_if_cut  # stands on the audit, which nearly nobody needs
+
+                    renew_if_cut(connection, path, busy_timeout=busy_timeout)
+            except BaseException:
+                connection.close()
+                raise
+            return connection
 
         def read() -> sqlite3.Connection:
             connection = connect_reader(path, busy_timeout=busy_timeout)

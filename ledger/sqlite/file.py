@@ -3,7 +3,6 @@
 """
 
 import errno
-import logging
 import os
 import re
 import secrets
@@ -11,7 +10,7 @@ import sqlite3
 import sys
 import time
 from collections.abc import Generator, Iterator
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from functools import cache
 from pathlib import Path
 from typing import IO, Literal, TypeAlias
@@ -30,13 +29,13 @@ __all__ = (
     "connect_reader",
     "connect_writer",
     "friendly",
+    "locked_file",
     "migrations",
     "queries",
     "schema_version",
+    "seems_cut",
     "transaction",
 )
-
-_logger = logging.getLogger("progress_ledger.ledger")
 
 APPLICATION_ID = 0x50524C47
 """``PRLG``: what makes a SQLite file a ledger, in its header."""
@@ -93,7 +92,7 @@ def connect_writer(
         )
         try:
             _recognise(connection, path)
-            with _locked_file(path, busy_timeout) as lock:
+            with locked_file(path, busy_timeout):
                 # On a new file only: what pruning frees goes back to the system in small steps.
                 connection.execute("PRAGMA auto_vacuum = INCREMENTAL")
                 # Two that begin the same file at one instant would refuse each other here without waiting.
@@ -109,7 +108,6 @@ def connect_writer(
                 # A log that a slow reader made long is cut when it is begun anew.
                 connection.execute(f"PRAGMA journal_size_limit = {_LOG_KEPT}")
                 _migrate(connection, now)
-                _renew_if_cut(connection, path, lock)
         except BaseException:
             connection.close()
             raise
@@ -136,7 +134,8 @@ def connect_reader(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
 
 
 @contextmanager
-def _locked_file(path: Path, timeout: float) -> Generator["WriteLock", None, None]:
+def locked_file(path: Path, timeout: float) -> Generator["WriteLock", None, None]:
+    """The file's write lock, held for the body. Raises Locked when it is not free in ``timeout`` seconds."""
     lock = WriteLock(path, timeout=timeout)
     try:
         with lock.held():
@@ -174,34 +173,11 @@ def _migrate(connection: sqlite3.Connection, now: float) -> None:
         connection.execute(f"PRAGMA user_version = {schema_version()}")
 
 
-def _renew_if_cut(connection: sqlite3.Connection, path: Path, lock: "WriteLock") -> None:
-    """Give a log that is shorter than it was an epoch of its own: readers begin again from a snapshot, and
-    never take what comes at a position for what they saw there before."""
-    epoch, position = connection.execute("SELECT epoch, position FROM ledger").fetchone()
-    noted = lock.noted(epoch)
-    if noted > position:
-        from .cut import why_unsound  # which reads the file through this module
-
-        why = why_unsound(path)
-        if why is not None:
-            raise Unavailable(
-                f"{path} lost its write-ahead log ({path.name}-wal) while a part of that was in the file, "
-                f"and what is left cannot be used: {why}. Put the log back, or restore a backup."
-            )
-        with transaction(connection):
-            connection.execute("UPDATE ledger SET epoch = ?", (secrets.token_hex(8),))
-            # What was derived may know more than the log still does.
-            connection.execute("DELETE FROM document")
-            connection.execute("DELETE FROM checkpoint")
-        _logger.error(
-            "%s ends at position %d and went to %d before: somebody removed its write-ahead log (%s-wal), "
-            "put an old copy in its place, or crashed with durability=process. What came later is "
-            "lost; the log goes on under a new epoch.",
-            path,
-            position,
-            noted,
-            path.name,
-        )
+def seems_cut(connection: sqlite3.Connection, path: Path) -> bool:
+    """Whether the log went further before than it does now. True also of one that just then grows."""
+    with friendly(path), closing(WriteLock(path, timeout=0.0)) as lock:
+        epoch, position = connection.execute("SELECT epoch, position FROM ledger").fetchone()
+        return lock.noted(str(epoch)) > int(position)
 
 
 def _statements(script: str) -> Iterator[str]:
