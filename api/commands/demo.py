@@ -67,13 +67,23 @@ def _run(arguments: argparse.Namespace) -> int:
     return 0 if report.good else 1
 
 
+def _times(number: int) -> str:
+    return f"{number} time{'' if number == 1 else 's'}"
+
+
+def _resumed(report: Report) -> str:
+    if report.resumed == report.cuts:
+        return "resumed with Last-Event-ID"
+    return f"resumed {_times(report.resumed)} with Last-Event-ID"
+
+
 def _summary(report: Report, db: Path, *, stay: bool) -> list[str]:
     run_id = report.run["run_id"]
     lines = [
         f"events appended  {report.appended}",
         f"gaps             {report.gaps}",
         f"repeats          {report.repeats}",
-        f"connection cut   {report.cuts} time{'' if report.cuts == 1 else 's'}, resumed with Last-Event-ID",
+        f"connection cut   {_times(report.cuts)}, {_resumed(report)}",
         f"outcome          {report.run['status']}, {report.run['message']}",
         f"file             {db.resolve()}",
         f"URL              {report.url}/v1/runs/{run_id}",

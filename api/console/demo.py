@@ -41,13 +41,17 @@ _MIDDLE = 50.0
 
 
 class Report(NamedTuple):
-    """How it went: ``appended`` by the ledger, ``gaps`` and ``repeats`` as the client counted them."""
+    """How it went: ``appended`` by the ledger, the rest as the client counted it.
+
+    ``cuts`` of its connection, and how often the server ``resumed`` it by its cursor.
+    """
 
     run: dict[str, Any]
     appended: int
     gaps: int
     repeats: int
     cuts: int
+    resumed: int
     url: str
 
     @property
@@ -132,9 +136,8 @@ class Demonstration:
         final = followed[-1]
         head = await ledger.log.run(run_id)
         assert head is not None
-        return Report(
-            final, head.version, tally.gaps + head.version - tally.version, tally.repeats, cuts, url
-        )
+        gaps = tally.gaps + head.version - tally.version
+        return Report(final, head.version, gaps, tally.repeats, cuts, tally.resumed, url)
 
 
 async def _stop_on_signals(

@@ -200,11 +200,6 @@ class Tree:
             return None
         return [body for _, body in stored]
 
-    async def with_tiles(self, function: Callable[[ReadTile, int], _T], *, size: int) -> _T:
-        """``function(read, tree's size)`` on the reading connection, once the tree holds ``size`` leaves."""
-        await self.catch_up(size)
-        return await self._with_tiles(lambda _, read, edge: function(read, edge.size))
-
     async def _with_tiles(self, function: Callable[[object, ReadTile, Edge], _T]) -> _T:
         def call(connection: sqlite3.Connection) -> _T:
             edge = sqlite_tree.load_edge(connection)

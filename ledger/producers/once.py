@@ -4,6 +4,8 @@ from collections.abc import AsyncGenerator, Callable
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from typing import Any
 
+import msgspec
+
 from ..log import EventLog, RunFilter
 from .run import Run
 
@@ -22,16 +24,18 @@ async def run_once(
     **options: Any,
 ) -> AsyncGenerator[Run | None, None]:
     """What :meth:`.Ledger.run_once` does; ``run`` is the ledger's own."""
-    done, latest = await _known(log, kind, name)
-    if done is not None:
+    job = RunFilter(kind=kind, scope=name)
+    completed = msgspec.structs.replace(job, statuses=_COMPLETED)
+    if await _newest(log, completed) is not None:
         yield None
         return
     # A job that must not run twice must not run unrecorded either: strict, the first event included.
+    latest = await _newest(log, job)
     async with run(
         kind, scope=name, slot=f"once:{kind}:{name}", retry_of=latest, strict=True, **options
     ) as current:
         # Another process may have finished between the look and this run's hold of the slot.
-        done, _ = await _known(log, kind, name)
+        done = await _newest(log, completed)
         if done is None:
             yield current
             return
@@ -39,11 +43,6 @@ async def run_once(
         yield None
 
 
-async def _known(log: EventLog, kind: str, name: str) -> tuple[str | None, str | None]:
-    """The ids of a run that completed the job, and of the latest one that tried; None where there is none."""
-    done = await log.runs(RunFilter(kind=kind, scope=name, statuses=_COMPLETED), limit=1)
-    latest = await log.runs(RunFilter(kind=kind, scope=name), limit=1)
-    return (
-        next((head.run_id for head in done.runs), None),
-        next((head.run_id for head in latest.runs), None),
-    )
+async def _newest(log: EventLog, where: RunFilter) -> str | None:
+    page = await log.runs(where, limit=1)
+    return page.runs[0].run_id if page.runs else None

@@ -39,7 +39,7 @@ async def test_without_a_terminal_it_ends_with_a_summary(tmp_path: Path, small: 
     for line in (
         "gaps             0",
         "repeats          0",
-        "connection cut   1 time",
+        "connection cut   1 time, resumed with Last-Event-ID",
         "outcome          completed",
     ):
         assert line in done.output

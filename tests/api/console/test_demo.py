@@ -40,7 +40,7 @@ async def test_the_job_is_logged_streamed_cut_off_and_resumed(tmp_path: Path) ->
     assert reports == [report]
     assert report is not None
     assert report.good
-    assert (report.gaps, report.repeats, report.cuts) == (0, 0, 1)
+    assert (report.gaps, report.repeats, report.cuts, report.resumed) == (0, 0, 1, 1)
     assert len(said) == 1
     assert "dropped its connection" in said[0]
     run = report.run
