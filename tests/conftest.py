@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import signal
 from collections.abc import Generator
 
 import pytest
@@ -74,3 +75,7 @@ def pytest_configure() -> None:
     # the developer's own ledger.
     for name in ("PROGRESS_LEDGER_DB", "PROGRESS_LEDGER_URL"):
         os.environ.pop(name, None)
+    # A shell starts what it puts in the background with Ctrl-C ignored, and children inherit that: tests that
+    # send it would wait for ever.
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
