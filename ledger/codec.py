@@ -73,8 +73,8 @@ def ascii_json(value: object) -> bytes:
     return encoded.decode().encode("ascii", "ledger.json")
 
 
-def encode_data(payload: Payload) -> str:
-    """A payload as stored: ASCII JSON, absent fields left out.
+def encode_data(payload: object) -> str:
+    """A payload, or what is in one, as stored: ASCII JSON, absent fields left out.
 
     Raises ValueError for a NUL character or a lone surrogate in a text.
     """

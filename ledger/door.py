@@ -35,6 +35,7 @@ _Wrong: TypeAlias = type[InvalidEvent | InvalidRun]
 _RUN_ID = re.compile(r"[A-Za-z0-9][A-Za-z0-9._~:@-]{0,127}")
 _RESERVED = frozenset(("current", "batch"))
 _UNKNOWN = re.compile(r"unknown field `(.*)`")
+_MISSING = re.compile(r"missing required field `(.*)`")
 _PATH = re.compile(r" - at (`key` in )?`\$\.?(.*)`$")
 
 
@@ -74,6 +75,7 @@ _STRICT: dict[str, _Decode] = {
     name: msgspec.json.Decoder(_strict(each)).decode for name, each in PAYLOADS.items()
 }
 _DECODE_ERRORS = (msgspec.MsgspecError, UnicodeDecodeError, RecursionError)
+_ENCODE_ERRORS = (ValueError, TypeError, OverflowError, RecursionError)
 
 
 def check_run_id(run_id: str, *, field: str = "run_id") -> str:
@@ -148,7 +150,7 @@ def _draft(payload: Payload, type_name: str, event_id: str | None, wrong: _Wrong
     try:
         payload = _PUBLIC[type_name](data)
     except _DECODE_ERRORS as error:
-        raise decode_error(error, wrong, "data") from None
+        raise decode_error(error, wrong, _whole(wrong)) from None
     check = _CHECKS.get(type_name)
     if check is not None:
         check(payload, wrong)
@@ -161,20 +163,44 @@ def _draft(payload: Payload, type_name: str, event_id: str | None, wrong: _Wrong
 def _encode(payload: Payload, wrong: _Wrong) -> str:
     try:
         data = codec.encode_data(payload)
-    except (ValueError, TypeError, OverflowError, RecursionError) as error:
-        raise wrong(f"data cannot be stored: {error}.", field="data") from None
+    except _ENCODE_ERRORS as error:
+        field = _unstorable(payload, wrong)
+        raise wrong(f"{field} cannot be stored: {error}.", field=field) from None
     if len(data) > MAX_DATA_BYTES:
+        whole = _whole(wrong)
         raise TooLarge(
-            f"data is {len(data)} bytes encoded; at most {MAX_DATA_BYTES} fit into one event.", field="data"
+            f"{whole} is {len(data)} bytes encoded; at most {MAX_DATA_BYTES} fit into one event.", field=whole
         )
     return data
+
+
+def _whole(wrong: _Wrong) -> str:
+    return "data" if wrong is InvalidEvent else "spec"
+
+
+def _place(wrong: _Wrong, field: str) -> str:
+    # A run's spec is the data of its first event, and stands alone when a run is created.
+    return f"data.{field}" if wrong is InvalidEvent else field
+
+
+def _unstorable(payload: Payload, wrong: _Wrong) -> str:
+    # The first field that could not be stored alone either.
+    for name in payload.__struct_fields__:
+        value = getattr(payload, name)
+        try:
+            codec.encode_data({} if value is msgspec.UNSET else value)
+        except _ENCODE_ERRORS:
+            return _place(wrong, name)
+    return _whole(wrong)
 
 
 def _normal(occurred_at: str, wrong: _Wrong) -> str:
     try:
         return normalise_time(occurred_at)
     except ValueError as error:
-        raise wrong(f"occurred_at: {error}; use RFC 3339 with a zone.", field="data.occurred_at") from None
+        raise wrong(
+            f"occurred_at: {error}; use RFC 3339 with a zone.", field=_place(wrong, "occurred_at")
+        ) from None
 
 
 def decode_error(error: Exception, wrong: _Wrong, where: str) -> LedgerError:
@@ -188,10 +214,11 @@ def decode_error(error: Exception, wrong: _Wrong, where: str) -> LedgerError:
         if found:
             text = text[: found.start()]
             text = f"{text} in a key" if found[1] else text
-        unknown = _UNKNOWN.search(text)
-        if unknown:
-            inner = f"{inner}.{unknown[1]}" if inner else unknown[1]
-            text = "unknown field"
+        for named, said in ((_UNKNOWN, "unknown field"), (_MISSING, "required, but missing")):
+            name = named.search(text)
+            if name:
+                inner = f"{inner}.{name[1]}" if inner else name[1]
+                text = said
         if where == "data":
             field = f"data.{inner}" if inner else "data"
         else:
@@ -218,32 +245,39 @@ def _check_tick(tick: Ticked, wrong: _Wrong) -> None:
 
 def _check_result(completed: Completed, wrong: _Wrong) -> None:
     level = [completed.result]
-    for _ in range(MAX_DEPTH):
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
+    for _ in range(MAX_DEPTH + 1):
+        level = [each for each in level if isinstance(each, dict | list)]
         if not level:
             return
+        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
     raise wrong(f"result is nested more than {MAX_DEPTH} levels deep.", field="data.result")
 
 
 def _check_spec(spec: RunSpec, wrong: _Wrong) -> None:
     if spec.attempt != 1:
-        raise wrong("attempt is counted by the ledger; name the earlier run with retry_of.", field="attempt")
+        raise wrong(
+            "attempt is counted by the ledger; name the earlier run with retry_of.",
+            field=_place(wrong, "attempt"),
+        )
     names = [stage.name for stage in spec.stages]
     if len(set(names)) != len(names):
         twice = next(name for name in names if names.count(name) > 1)
-        raise wrong(f"stages: {twice!r} is declared twice; give each stage its own name.", field="stages")
+        raise wrong(
+            f"stages: {twice!r} is declared twice; give each stage its own name.",
+            field=_place(wrong, "stages"),
+        )
     for key in spec.labels:
         if ":" in key:
-            raise wrong(f"labels: the key {key!r} contains ':', which filters use.", field="labels")
+            raise wrong(
+                f"labels: the key {key!r} contains ':', which filters use.", field=_place(wrong, "labels")
+            )
     for field in ("parent", "retry_of"):
         run_id = getattr(spec, field)
         if run_id is not None:
-            check_run_id(run_id, field=field)
+            try:
+                check_run_id(run_id, field=field)
+            except InvalidRun as error:
+                raise wrong(str(error), field=_place(wrong, field)) from None
 
 
 _CHECKS: dict[str, Callable[[Any, _Wrong], None]] = {

@@ -132,7 +132,8 @@ WRONG: list[tuple[str, str, type[LedgerError], str | None]] = [
     ("ticked", '{"done":1,"occurred_at":"yesterday"}', InvalidEvent, "data.occurred_at"),
     ("ticked", '{"done":1,"occurred_at":"2026-11-21T23:34:40"}', InvalidEvent, "data.occurred_at"),
     ("ticked", '{"done":1,"occurred_at":1795304080}', InvalidEvent, "data.occurred_at"),
-    ("ticked", '{"done":1,"message":"a\\u0000b"}', InvalidEvent, "data"),
+    ("ticked", '{"done":1,"message":"a\\u0000b"}', InvalidEvent, "data.message"),
+    ("ticked", '{"done":1,"counts":{"a\\u0000b":1}}', InvalidEvent, "data.counts"),
     ("ticked", '{"done":1,"message":"\\ud800"}', Malformed, None),
     ("ticked", '{"done":1,"message":"\\udc00\\ud800"}', Malformed, None),
     ("ticked", '{"done":1', Malformed, None),
@@ -143,24 +144,28 @@ WRONG: list[tuple[str, str, type[LedgerError], str | None]] = [
     ("ticked", "[]", InvalidEvent, "data"),
     ("ticked", "null", InvalidEvent, "data"),
     ("ticked", '"done"', InvalidEvent, "data"),
-    ("stage_changed", "{}", InvalidEvent, "data"),
+    ("stage_changed", "{}", InvalidEvent, "data.stage"),
     ("stage_changed", '{"stage":""}', InvalidEvent, "data.stage"),
-    ("total_changed", "{}", InvalidEvent, "data"),
+    ("total_changed", "{}", InvalidEvent, "data.total"),
     ("total_changed", '{"total":"many"}', InvalidEvent, "data.total"),
-    ("rewound", "{}", InvalidEvent, "data"),
-    ("noted", "{}", InvalidEvent, "data"),
+    ("rewound", "{}", InvalidEvent, "data.done"),
+    ("noted", "{}", InvalidEvent, "data.message"),
     ("noted", '{"message":"m","level":"fatal"}', InvalidEvent, "data.level"),
     ("heartbeat", '{"done":1}', InvalidEvent, "data.done"),
-    ("failed", "{}", InvalidEvent, "data"),
-    ("interrupted", "{}", InvalidEvent, "data"),
+    ("failed", "{}", InvalidEvent, "data.error"),
+    ("interrupted", "{}", InvalidEvent, "data.reason"),
     ("exploded", "{}", InvalidEvent, "type"),
     ("unknown", '{"name":"x"}', InvalidEvent, "type"),
     ("", "{}", InvalidEvent, "type"),
     ("started", '{"kind":5}', InvalidEvent, "data.kind"),
     ("started", '{"kind":"k","stages":[{"name":"a"},{"nam":"b"}]}', InvalidEvent, "data.stages[1].nam"),
-    ("started", '{"kind":"k","stages":[{"name":"a"},{"name":"a"}]}', InvalidEvent, "stages"),
-    ("started", '{"kind":"k","attempt":2}', InvalidEvent, "attempt"),
+    ("started", '{"kind":"k","stages":[{"name":"a"},{"name":"a"}]}', InvalidEvent, "data.stages"),
+    ("started", '{"kind":"k","stages":[{"weight":1}]}', InvalidEvent, "data.stages[0].name"),
+    ("started", '{"kind":"k","parent":"../x"}', InvalidEvent, "data.parent"),
+    ("started", '{"kind":"k","labels":{"a:b":"1"}}', InvalidEvent, "data.labels"),
+    ("started", '{"kind":"k","attempt":2}', InvalidEvent, "data.attempt"),
     ("completed", '{"result":' + "[" * 65 + "]" * 65 + "}", InvalidEvent, "data.result"),
+    ("completed", '{"result":' + "[" * 65 + "1" + "]" * 65 + "}", InvalidEvent, "data.result"),
     ("completed", '{"result":' + "[" * 100_000 + "]" * 100_000 + "}", InvalidEvent, "data"),
     ("completed", '{"result":' + '{"a":' * 65 + "1" + "}" * 65 + "}", InvalidEvent, "data.result"),
     ("completed", '{"result":"' + "x" * MAX_DATA_BYTES + '"}', TooLarge, "data"),
@@ -201,6 +206,8 @@ def test_what_is_not_utf_8_is_malformed(data: bytes) -> None:
         ("stage_changed", '{"stage":"s","total":0}', StageChanged(stage="s", total=0)),
         ("noted", '{"message":"\\u2028\\ud83d\\ude42"}', Noted(message="\u2028🙂")),
         ("completed", '{"result":' + "[" * 63 + "]" * 63 + "}", None),
+        ("completed", '{"result":' + "[" * 64 + "]" * 64 + "}", None),
+        ("completed", '{"result":' + "[" * 64 + "1" + "]" * 64 + "}", None),
         (
             "started",
             '{"kind":"k","occurred_at":"2026-11-21t23:34:40+01:00"}',
@@ -334,11 +341,15 @@ BAD_SPECS: list[tuple[str, type[LedgerError], str | None]] = [
     ('{"kind":"k","retry_of":"batch"}', InvalidRun, "retry_of"),
     ('{"kind":"k","slot":""}', InvalidRun, "slot"),
     ('{"kind":"k","attempt":3}', InvalidRun, "attempt"),
-    ('{"kind":"k\\u0000"}', InvalidRun, "data"),
+    ('{"kind":"k\\u0000"}', InvalidRun, "kind"),
+    ('{"kind":"k","stages":[{"name":"a\\u0000"}]}', InvalidRun, "stages"),
+    ('{"kind":"k","stages":[{"weight":1}]}', InvalidRun, "stages[0].name"),
+    ('{"kind":"k","stages":[' + ",".join(f'{{"name":"{n}"}}' for n in range(257)) + "]}", InvalidRun, "stages"),
+    ('{"kind":"k","occurred_at":"yesterday"}', InvalidRun, "occurred_at"),
     ('{"kind":"k"', Malformed, None),
     ("[]", InvalidRun, "spec"),
     ('{"kind":"k","title":"' + "t" * 1025 + '"}', InvalidRun, "title"),
-    ('{"kind":"k","labels":{' + ",".join(f'"{n}":"{"é" * 256}"' for n in range(64)) + "}}", TooLarge, "data"),
+    ('{"kind":"k","labels":{' + ",".join(f'"{n}":"{"é" * 256}"' for n in range(64)) + "}}", TooLarge, "spec"),
 ]  # fmt: skip
 
 
@@ -348,6 +359,7 @@ def test_a_bad_spec_is_refused_with_its_field(spec: str, error: type[LedgerError
         parse_spec(spec.encode())
     assert getattr(caught.value, "field", None) == field
     assert len(str(caught.value)) < 600
+    assert field is None or field.split(".")[-1].split("[")[0] in str(caught.value)
 
 
 @pytest.mark.parametrize("queued", [False, True])
