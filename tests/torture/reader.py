@@ -28,12 +28,19 @@ class _Seen(NamedTuple):
 
 
 class Reader:
-    """One reader of one run (``run_id``) or of all; ``every`` when its stream is conflated."""
+    """One reader of one run (``run_id``) or of all; ``every`` when its stream is conflated.
 
-    def __init__(self, name: str, model: Model, *, run_id: str | None, every: str | None = None) -> None:
+    One that is ``narrow`` may be sent less in a second than all runs have to tell: it falls behind, is told
+    so, and goes on. Once no more comes it has to be told everything.
+    """
+
+    def __init__(
+        self, name: str, model: Model, *, run_id: str | None, every: str | None = None, narrow: bool = False
+    ) -> None:
         self.name = name
         self.run_id = run_id
         self.every = every
+        self.narrow = narrow
         self.cursor: str | None = None
         self.versions: dict[str, int] = {}
         self.finals: set[str] = set()
@@ -46,6 +53,7 @@ class Reader:
         self._greeted = False
         self._waits = True
         self._pending: dict[str, int] = {}
+        self._followed: set[str] = set()
         self._position = 0
         self._seen: list[_Seen] = []
 
@@ -106,6 +114,8 @@ class Reader:
         if reason == "epoch" and len(self._model.epochs) < 2 and not self._model.cut_away:
             raise Broken(f"hello says {data}, and the log is still the same")
         self._waits = True
+        followed = {*self.versions, *self._pending} - self.finals
+        self._followed = followed if reason == "behind" else set()
         self._pending = {}
         if reason == "epoch":
             self.versions.clear()
@@ -137,6 +147,8 @@ class Reader:
         if data["runs"] != len(self._pending):
             raise Broken(f"live counts {data['runs']} runs, {len(self._pending)} came")
         position = int(ident.rpartition("-")[2])
+        if lost := self._followed - self._pending.keys() - self.finals:
+            raise Broken(f"fell behind, and the ends of {sorted(lost)} were never told")
         self.versions = self._pending
         self._pending = {}
         self._waits = False
@@ -195,6 +207,10 @@ class Reader:
     def silent(self) -> float:
         """Seconds since its last frame."""
         return time.monotonic() - self.told_at
+
+    def crawls(self, seconds: float) -> bool:
+        """Whether it may be behind, since it is narrow, and was told something in the last ``seconds``."""
+        return self.narrow and self.run_id is None and self.silent < seconds
 
     def place(self) -> str:
         """Where it is, for people."""

@@ -55,6 +55,7 @@ class Report:
             "longest until it answered again, s": round(torn.slowest, 2),
             "longest until every reader was told all, s": round(torn.slowest_reader, 2),
             "the last of these": torn.slowest_one.split("; ")[0],
+            "until every reader was told all, at the end, s": round(torn.drained, 2),
             **{key: count for key, count in sorted(torn.tally.items()) if key != "refolded"},
         }
 

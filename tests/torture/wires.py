@@ -26,6 +26,12 @@ _TIMEOUT = 20.0
 _PASSING = frozenset((503, 507))
 """Statuses of a server that cannot read its file at the moment."""
 
+_BUFFER = 65_536
+_NARROW_BUFFER = 8_192
+"""Receive buffers asked for. With the narrow one standing still is soon felt at the other end, but Linux may
+send through it no faster than a segment of 6 KB every 200 ms, once it has been full: the reader's kernel says
+nothing of a window until that has doubled, and the sender's waits for one of half the largest it saw."""
+
 Port = Callable[[], int]
 Failed = Callable[[BaseException], None]
 
@@ -35,7 +41,7 @@ class Stopped(Exception):
 
 
 class RawWire:
-    """A socket and a parser that accepts the promised form only. Can stand still."""
+    """A socket and a parser that accepts the promised form only. Can stand still, and be narrow."""
 
     def __init__(self, reader: Reader, port: Port, dice: random.Random, failed: Failed) -> None:
         self.reader = reader
@@ -60,8 +66,8 @@ class RawWire:
     async def _connection(self) -> None:
         raw = socket.socket()
         raw.setblocking(False)
-        # Small, so that standing still is soon felt at the other end.
-        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+        size = _NARROW_BUFFER if self.reader.narrow else _BUFFER
+        raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         try:
             await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._port()))
         except OSError:
