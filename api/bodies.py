@@ -1,5 +1,6 @@
 """Request bodies, bounded and checked before anything looks inside them."""
 
+import codecs
 from collections.abc import AsyncIterator
 from typing import TypeVar
 
@@ -7,11 +8,11 @@ import msgspec
 from starlette.requests import Request
 
 from progress_ledger.ledger.door import decode_error
-from progress_ledger.ledger.errors import InvalidEvent, InvalidRun, TooLarge
+from progress_ledger.ledger.errors import InvalidEvent, InvalidRun, Malformed, TooLarge
 
 from .problems import Refusal
 
-__all__ = ("JSON", "MAX_BODY_BYTES", "NDJSON", "chunks", "decode", "read_body")
+__all__ = ("JSON", "MAX_BODY_BYTES", "NDJSON", "check_text", "chunks", "decode", "read_body")
 
 _T = TypeVar("_T")
 
@@ -23,7 +24,8 @@ NDJSON = frozenset(("application/x-ndjson", "application/ndjson", "application/j
 
 
 async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
-    """The whole JSON body. Raises TooLarge, and Refusal (415 ``malformed``) for another content type.
+    """The whole JSON body. Raises TooLarge, Malformed for what is not UTF-8, and Refusal (415 ``malformed``)
+    for another content type.
 
     A body without a ``Content-Type`` is taken as JSON, an empty one whatever it says it is.
     """
@@ -40,6 +42,7 @@ async def read_body(request: Request, *, limit: int = MAX_BODY_BYTES) -> bytes:
     body = b"".join(parts)
     if body:
         _check_type(request, JSON)
+        check_text(body)
     return body
 
 
@@ -48,6 +51,19 @@ async def chunks(request: Request) -> AsyncIterator[bytes]:
     _check_type(request, NDJSON)
     async for part in request.stream():
         yield part
+
+
+def check_text(text: bytes) -> None:
+    """Raises Malformed when ``text`` is not UTF-8, or begins with a byte order mark."""
+    # Whole and at once: a decoder passes over what it leaves for later, and over fields it refuses anyway.
+    if text.isascii():
+        return
+    if text.startswith((codecs.BOM_UTF8, codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)):
+        raise Malformed("The text is not JSON: it begins with a byte order mark; send UTF-8 without one.")
+    try:
+        text.decode("utf-8")
+    except UnicodeDecodeError as error:
+        raise decode_error(error, InvalidEvent, "body") from None
 
 
 def decode(body: bytes, decoder: msgspec.json.Decoder[_T], wrong: type[InvalidEvent | InvalidRun]) -> _T:

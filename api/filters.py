@@ -116,7 +116,9 @@ def read_cursor(cursor: str, order: Order) -> int:
     except ValueError:
         text = ""
     told, _, number = text.rpartition(":")
-    if told != order or not (number.isascii() and number.isdigit() and len(number) <= 18):
+    plain = number.isascii() and number.isdigit() and len(number) <= 18
+    # The decoder passes over characters that do not belong; what it makes of them is no cursor of ours.
+    if told != order or not plain or make_cursor(int(number), order) != cursor:
         raise _wrong("cursor", cursor, "take it unchanged from `next`, and keep the sort it was given with")
     return int(number)
 

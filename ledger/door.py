@@ -246,10 +246,14 @@ def _check_tick(tick: Ticked, wrong: _Wrong) -> None:
 def _check_result(completed: Completed, wrong: _Wrong) -> None:
     level = [completed.result]
     for _ in range(MAX_DEPTH + 1):
-        level = [each for each in level if isinstance(each, dict | list)]
-        if not level:
+        if not any(isinstance(each, dict | list) for each in level):
             return
-        level = [inner for each in level for inner in (each.values() if isinstance(each, dict) else each)]
+        level = [
+            inner
+            for each in level
+            if isinstance(each, dict | list)
+            for inner in (each.values() if isinstance(each, dict) else each)
+        ]
     raise wrong(f"result is nested more than {MAX_DEPTH} levels deep.", field="data.result")
 
 

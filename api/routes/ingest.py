@@ -20,7 +20,7 @@ from progress_ledger.ledger.log import Append
 
 from ..access.limiting import spend_runs
 from ..access.rights import access_of
-from ..bodies import chunks, decode
+from ..bodies import check_text, chunks, decode
 from ..problems import Refusal, problem, status_of
 from ..replies import json_reply
 from ..service import Service
@@ -118,6 +118,7 @@ class _Intake:
                 raise TooLarge(
                     f"The line is longer than {MAX_LINE_BYTES} bytes; an event's data holds 60 KiB."
                 )
+            check_text(line.text)
             event = decode(line.text, _line, InvalidEvent)
             request = Append(run_id=check_run_id(event.run_id), drafts=[event.draft()])
             await require_writable(self._service, self._access, request.run_id, request.drafts)

@@ -67,7 +67,8 @@ _object = msgspec.json.Decoder(dict[str, Raw])
 def _with_occurred_at(data: bytes, occurred_at: str) -> bytes:
     try:
         fields = _object.decode(data)
-    except msgspec.ValidationError:
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        # Left as it is: what is wrong with it is told where the data is read.
         return data
     if "occurred_at" in fields:
         raise InvalidEvent("occurred_at is given twice; leave it in data or beside it.", field="occurred_at")

@@ -98,16 +98,22 @@ async def _current(service: Service, request: Request) -> Response:
     if not any(query.get(name) for name in ("kind", "scope", "slot")):
         raise Refusal(400, "malformed", "Say which run is meant: give kind, scope or slot.", field="kind")
     where = access_of(request.scope).narrowed(replace(run_filter(query), statuses=ACTIVE))
-    page = await service.ledger.log.runs(where, order="-created", limit=1)
-    for head in page.runs:
-        snapshot = await service.projector.snapshot(head.run_id)
-        if snapshot is not None and snapshot.finished_at is None:
-            return snapshot_reply(request, service.ledger.epoch, snapshot)
+    after: int | None = None
+    while True:
+        page = await service.ledger.log.runs(where, order="-created", after=after, limit=1)
+        for head in page.runs:
+            snapshot = await service.projector.snapshot(head.run_id)
+            # One that ended between the two reads is not current any more; an older one may be.
+            if snapshot is not None and snapshot.finished_at is None:
+                return snapshot_reply(request, service.ledger.epoch, snapshot)
+        after = page.next
+        if after is None:
+            break
     return Response(status_code=204, headers={"Cache-Control": "no-cache"})
 
 
 async def _batch(service: Service, request: Request) -> Response:
-    ids = list(dict.fromkeys(request.query_params.get("ids", "").split(",")))
+    ids = list(dict.fromkeys(",".join(request.query_params.getlist("ids")).split(",")))
     if ids == [""] or len(ids) > MAX_IDS:
         told = 0 if ids == [""] else len(ids)
         raise Refusal(

@@ -18,6 +18,7 @@ from ..access.limiting import spend_runs
 from ..access.rights import Access, access_of
 from ..bodies import decode, read_body
 from ..filters import number_of
+from ..headers import accepts
 from ..replies import json_reply, raw_reply
 from ..service import Service
 from .intake import EventBatch, drafts_of
@@ -63,7 +64,7 @@ async def _append(service: Service, request: Request) -> Response:
 
 async def _read(service: Service, request: Request) -> Response:
     run_id: str = request.path_params["run_id"]
-    lines = "application/x-ndjson" in request.headers.get("accept", "")
+    lines = accepts(request.headers.get("accept", ""), "application/x-ndjson")
     query = request.query_params
     after = number_of(query, "after", default=0, lowest=0, highest=_LARGEST)
     if lines:

@@ -10,7 +10,7 @@ from starlette.responses import Response
 from starlette.routing import BaseRoute, Route
 from starlette.types import Receive, Scope, Send
 
-from progress_ledger.ledger.door import parse_event, parse_spec
+from progress_ledger.ledger.door import decode_error, parse_event, parse_spec
 from progress_ledger.ledger.errors import InvalidRun, Pruned, RunNotFound
 from progress_ledger.ledger.times import normalise_time
 from progress_ledger.projections.snapshot import Snapshot
@@ -149,5 +149,5 @@ def _taken(fields: dict[str, Raw], name: str) -> str | None:
         return None
     try:
         return _text.decode(raw)
-    except msgspec.ValidationError as error:
-        raise InvalidRun(f"{name}: {error}.", field=name) from None
+    except (msgspec.MsgspecError, UnicodeDecodeError) as error:
+        raise decode_error(error, InvalidRun, name) from None

@@ -209,8 +209,9 @@ class _Endpoint:
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["method"] not in ("GET", "HEAD"):
-            refusal = Refusal(405, "method_not_allowed", "A stream takes GET or HEAD.")
-            await problem_of(refusal)(scope, receive, send)
+            refusal = problem_of(Refusal(405, "method_not_allowed", "A stream takes GET or HEAD."))
+            refusal.headers["Allow"] = "GET, HEAD"
+            await refusal(scope, receive, send)
             return
         try:
             await self._serve(scope, receive, send)

@@ -56,3 +56,30 @@ async def test_an_empty_body_may_have_any_type(asked: Api) -> None:
     await asked.begin("r")
     headers = {"Content-Type": "application/x-www-form-urlencoded"}
     assert (await asked.http.post("/v1/runs/r/cancel", headers=headers)).status_code == 202
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"kind":"k","run_id":"\xff"}',
+        b'{"kind":"k","status":"\xff"}',
+        b'{"kind":"k","nobody knows":"\xff"}',
+        b'{"kind":"\xed\xa0\x80"}',
+    ],
+)
+async def test_what_is_not_utf_8_anywhere_is_malformed(asked: Api, body: bytes) -> None:
+    reply = await asked.http.post("/v1/runs", content=body)
+    assert (reply.status_code, reply.json()["code"]) == (400, "malformed")
+    assert "UTF-8" in reply.json()["detail"]
+    assert await asked.count() == 0
+
+
+@pytest.mark.parametrize("encoding", ["utf-8-sig", "utf-16"])
+async def test_a_byte_order_mark_is_named_as_what_is_wrong(asked: Api, encoding: str) -> None:
+    for path in ("/v1/runs", "/v1/runs/r/cancel"):
+        reply = await asked.http.post(path, content='{"kind":"k"}'.encode(encoding))
+        assert (reply.status_code, reply.json()["code"]) == (400, "malformed")
+        assert "byte order mark" in reply.json()["detail"]
+    lines = {"Content-Type": "application/x-ndjson"}
+    reply = await asked.http.post("/v1/events", content="{}\n{}".encode(encoding), headers=lines)
+    assert "byte order mark" in reply.json()["refused"][0]["detail"]

@@ -48,6 +48,12 @@ def test_a_cursor_nobody_gave_out_is_refused(text: str) -> None:
     assert number >= 0
 
 
+@pytest.mark.parametrize("change", ["{}=", "{}!", "!{}", "{}\n", "{0}=={0}"])
+def test_a_cursor_that_was_changed_is_refused(change: str) -> None:
+    with pytest.raises(Refusal):
+        read_cursor(change.format(make_cursor(42, "created")), "created")
+
+
 @pytest.mark.parametrize("text", ["", " 5", "+5", "\u0665", "5.0", "1e3", "0", "6"])
 def test_a_number_is_plain_and_within_its_bounds(text: str) -> None:
     with pytest.raises(Refusal):

@@ -45,3 +45,11 @@ def test_a_line_names_its_run() -> None:
     assert (line.run_id, line.draft().type) == ("r", "heartbeat")
     with pytest.raises(msgspec.ValidationError):
         msgspec.json.decode(b'{"type":"heartbeat"}', type=LineIn)
+
+
+@pytest.mark.parametrize(
+    "data", [b'{"\xff":1}', b'{"a":"\xff"}', b'{"\\ud800":1}', b"[" * 9_000 + b"]" * 9_000]
+)
+def test_data_that_cannot_be_read_is_refused_also_beside_a_clock(data: bytes) -> None:
+    with pytest.raises((InvalidEvent, Malformed)):
+        EventIn(type="ticked", data=Raw(data), occurred_at="2026-01-02T03:04:05Z").draft()

@@ -6,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from progress_ledger.ledger.log import RunFilter, RunPage
 from tests.api.asking import Api
 
 pytestmark = pytest.mark.anyio
@@ -154,6 +155,22 @@ async def test_the_current_run_is_the_newest_active_one(asked: Api) -> None:
     assert (await asked.http.get("/v1/runs/current?kind=")).status_code == 400
 
 
+async def test_a_newest_run_that_ends_while_it_is_asked_for_leaves_the_next_one(
+    asked: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    await asked.begin("old", kind="qa")
+    await asked.begin("new", kind="qa")
+    read = asked.ledger.log.runs
+
+    async def then_it_ends(where: RunFilter, **options: Any) -> RunPage:
+        page = await read(where, **options)
+        await asked.append("new", {"type": "completed"})
+        return page
+
+    monkeypatch.setattr(asked.ledger.log, "runs", then_it_ends)
+    assert (await asked.http.get("/v1/runs/current?kind=qa")).json()["run_id"] == "old"
+
+
 async def test_the_current_run_has_a_tag(asked: Api) -> None:
     await asked.begin("r", kind="qa")
     tag = (await asked.http.get("/v1/runs/current?kind=qa")).headers["etag"]
@@ -167,6 +184,7 @@ async def test_a_batch_comes_in_the_order_asked_for_once_each(asked: Api) -> Non
     reply: dict[str, Any] = (await asked.http.get("/v1/runs/batch?ids=c,x,a,c,y,a")).json()
     assert [run["run_id"] for run in reply["runs"]] == ["c", "a"]
     assert reply["missing"] == ["x", "y"]
+    assert (await asked.http.get("/v1/runs/batch?ids=c,x&ids=a&ids=y,c")).json()["runs"] == reply["runs"]
 
 
 @pytest.mark.parametrize(

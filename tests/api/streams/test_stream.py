@@ -217,7 +217,7 @@ async def test_head_answers_the_headers_and_ends(tmp_path: Path) -> None:
 async def test_another_method_is_refused(tmp_path: Path) -> None:
     async with hub(tmp_path / "a.db") as made:
         asked = await made.connect("r", method="POST").finished()
-        assert asked.status == 405
+        assert (asked.status, asked.headers["allow"]) == (405, "GET, HEAD")
 
 
 @pytest.mark.parametrize(
