@@ -5,7 +5,7 @@ be stored. What depends on the run (status, version, slot) is decided later, in 
 """
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from functools import lru_cache
 from typing import Any, TypeAlias, cast
 
@@ -244,17 +244,17 @@ def _check_tick(tick: Ticked, wrong: _Wrong) -> None:
 
 
 def _check_result(completed: Completed, wrong: _Wrong) -> None:
-    level = [completed.result]
-    for _ in range(MAX_DEPTH + 1):
-        if not any(isinstance(each, dict | list) for each in level):
-            return
-        level = [
-            inner
-            for each in level
-            if isinstance(each, dict | list)
-            for inner in (each.values() if isinstance(each, dict) else each)
-        ]
-    raise wrong(f"result is nested more than {MAX_DEPTH} levels deep.", field="data.result")
+    level: list[Any] = [completed.result]
+    for _ in range(MAX_DEPTH):
+        level = [inner for each in level for inner in _inside(each)]
+    if any(isinstance(each, dict | list) for each in level):
+        raise wrong(f"result is nested more than {MAX_DEPTH} levels deep.", field="data.result")
+
+
+def _inside(value: Any) -> Iterable[Any]:
+    if isinstance(value, dict):
+        return cast("dict[str, Any]", value).values()
+    return cast("list[Any]", value) if isinstance(value, list) else ()
 
 
 def _check_spec(spec: RunSpec, wrong: _Wrong) -> None:
