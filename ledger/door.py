@@ -252,9 +252,10 @@ def _check_result(completed: Completed, wrong: _Wrong) -> None:
 
 
 def _inside(value: Any) -> Iterable[Any]:
-    if isinstance(value, dict):
-        return cast("dict[str, Any]", value).values()
-    return cast("list[Any]", value) if isinstance(value, list) else ()
+    if not isinstance(value, dict | list):
+        return ()
+    inner = cast("dict[str, Any] | list[Any]", value)
+    return inner.values() if isinstance(inner, dict) else inner
 
 
 def _check_spec(spec: RunSpec, wrong: _Wrong) -> None:
