@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 import socket
@@ -72,6 +73,55 @@ async def test_a_frozen_reader_holds_up_neither_others_nor_the_stop(tmp_path: Pa
                 frames, _, _ = parse(_body(b"\r\n\r\n" + received + await _read_to_end(quick))[0])
                 assert frames[-1].event == "drain"
             frozen.close()
+
+
+async def test_a_narrow_reader_that_stood_still_is_told_so_and_every_end_and_catches_up(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.db"
+    async with Ledger.open(path, durability="process") as ledger:
+        for run_id in (RUN, "gone"):
+            await ledger.create(RunSpec(kind="job", total=10_000), run_id=run_id)
+        async with serving(path) as server:
+            narrow = socket.socket()
+            narrow.setblocking(False)
+            narrow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 8192)
+            with contextlib.closing(narrow):
+                loop = asyncio.get_running_loop()
+                await loop.sock_connect(narrow, ("127.0.0.1", server.port))
+                await loop.sock_sendall(narrow, REQUEST.replace(b"/runs/r", b""))
+                received = await _until(narrow, b"", b"event: live")
+                for start in range(0, 4_000, 250):
+                    await ledger.append(RUN, [Ticked(done=done) for done in range(start, start + 250)])
+                    if start == 2_000:
+                        await ledger.append("gone", [Completed()])
+                async with await anyio.connect_tcp("127.0.0.1", server.port) as quick:
+                    await quick.send(REQUEST)
+                    last = b""
+                    with anyio.fail_after(BOUND):
+                        while b'"done":3999' not in last[-4_000:]:
+                            last += await quick.receive()
+                received = await _until(narrow, received, b"event: live", 2)
+                await ledger.append(RUN, [Ticked(done=5_000)])
+                received = await _until(narrow, received, b'"done":5000')
+                frames, _, _ = parse(_body(received)[0])
+    again = [frame.event for frame in frames].index("hello", 1)
+    assert frames[again].data["reason"] == "behind"
+    assert [frame.event for frame in frames[again:]] == ["hello", "completed", "snapshot", "live", "ticked"]
+    assert frames[again + 1].data["run"]["run_id"] == "gone"
+    positions = [frame.data["event"]["position"] for frame in frames[:again] if "event" in frame.data]
+    assert positions == list(range(positions[0], positions[0] + len(positions)))
+    assert positions[-1] < 4_000
+
+
+async def _until(one: socket.socket, received: bytes, what: bytes, times: int = 1) -> bytes:
+    """``received`` and what comes after it, until whole frames hold ``what`` so many times."""
+    with anyio.fail_after(BOUND):
+        while received.count(what) < times or not received.endswith(b"\n\n\r\n"):
+            piece = await asyncio.get_running_loop().sock_recv(one, 65_536)
+            assert piece
+            received += piece
+    return received
 
 
 async def test_a_stop_ends_every_stream_with_a_last_chunk_and_different_pauses(tmp_path: Path) -> None:
