@@ -1,6 +1,7 @@
 """The histories of all kinds, folded beside the runs and kept beside their states."""
 
 from collections import OrderedDict
+from collections.abc import Iterable
 
 import msgspec
 
@@ -88,6 +89,18 @@ class Histories:
         self._kinds.move_to_end(kind)
         self._unsaved.add(kind)
 
+    def documents(self) -> list[Document]:
+        """All of them as they are kept; :meth:`adopt` takes them back."""
+        return [_document(history) for history in self._kinds.values()]
+
+    def adopt(self, documents: Iterable[Document]) -> None:
+        """Take histories of kinds that are not here, folded elsewhere; the latest ended come last again."""
+        for document in documents:
+            history = _decode(document.value)
+            self._kinds[history.kind] = history
+            self._unsaved.add(history.kind)
+        self._kinds = OrderedDict(sorted(self._kinds.items(), key=lambda item: item[1].position))
+
     async def load(self, log: EventLog) -> None:
         """Take the histories kept beside ``log``; one that cannot be read is left out."""
         found: list[KindHistory] = []
@@ -104,8 +117,7 @@ class Histories:
     async def save(self, log: EventLog) -> None:
         """Keep what changed since the last time. To be called before the checkpoint of the states moves."""
         unsaved, self._unsaved = self._unsaved, set()
-        kept = (self._kinds[kind] for kind in unsaved if kind in self._kinds)
-        documents = [Document(history.kind, history.position, _encode(history)) for history in kept]
+        documents = [_document(self._kinds[kind]) for kind in unsaved if kind in self._kinds]
         if not documents:
             return
         try:
@@ -113,3 +125,7 @@ class Histories:
         except BaseException:
             self._unsaved |= unsaved
             raise
+
+
+def _document(history: KindHistory) -> Document:
+    return Document(history.kind, history.position, _encode(history))

@@ -20,6 +20,7 @@ from progress_ledger.ledger.times import normalise_time, parse_time
 
 from .histories import Histories
 from .history import Prior
+from .parts import fold_from_zero
 from .past import Page, Past, Point, bare_state
 from .projection import Follower, listens
 from .saver import Saver
@@ -193,14 +194,12 @@ class Projector:
 
         Whatever is committed meanwhile is in both. Returns the position up to which it was folded.
         """
-        fresh = States()
         gone = self.histories.ends()
+        fresh = await fold_from_zero(self._log, self.position, keep=self._saver.keep, gone=gone)
         while fresh.position < self.position:
             # The old states are the measure: what they have not folded yet is folded once, into the new ones.
             rest = await self._fold_apart(fresh, self.position, gone)
-            start = 0
-            while (start := fresh.fold_page(rest, start, gone=gone)) < len(rest):
-                start += 1  # what came before it is gone from the log, and so is the run
+            fresh.fold_whole(rest, gone=gone)
             await self._saver.relieve(fresh, checkpoint=False)
         # No await between the last look at the position and this.
         fresh.saved = 0
@@ -211,7 +210,7 @@ class Projector:
     # ── keeping up ──────────────────────────────────────────────────────────────────────────────────────
 
     async def _load(self) -> None:
-        position = await self._store.checkpoint()
+        position, through = await self._store.checkpoint(), await self._log.head()
         states = self._states = States(position)
         if position:
             await states.histories.load(self._log)
@@ -231,7 +230,8 @@ class Projector:
                 after = page.next
                 if after is None:
                     break
-        through = await self._log.head()
+        else:
+            states = self._states = await fold_from_zero(self._log, through, keep=self._saver.keep)
         while states.position < through:
             rest = await self._fold_apart(states, through)
             if rest:

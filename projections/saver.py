@@ -2,11 +2,12 @@
 
 import asyncio
 import logging
+from collections.abc import Sequence
 
 import anyio
 
 from progress_ledger.ledger.errors import LedgerError, ReadOnly
-from progress_ledger.ledger.log import EventLog
+from progress_ledger.ledger.log import Document, EventLog
 
 from .states import States
 from .store import StateStore
@@ -93,6 +94,15 @@ class Saver:
         except LedgerError as error:
             self._failed(error)
         states.keep(ended)
+
+    async def keep(self, ended: Sequence[Document], marks: Sequence[Document]) -> None:
+        """Keep ended runs' states and long runs' marks that were folded elsewhere."""
+        try:
+            await self._store.save_marks(marks)
+            if ended:
+                await self._store.keep(ended)
+        except LedgerError as error:
+            self._failed(error)
 
     def _failed(self, error: LedgerError) -> None:
         # A log opened for reading is no fault: whoever only looks keeps nothing.

@@ -20,7 +20,7 @@ from .histories import Histories
 from .history import RunSummary
 from .run import MAX_COUNTERS, apply, drop_counts, follow, listen, mark
 from .state import RunState
-from .store import MARK_EVERY, mark_of
+from .store import MARK_EVERY, mark_of, state_of
 
 __all__ = ("ENDED_KEPT", "Ends", "States")
 
@@ -172,10 +172,28 @@ class States:
             self.position = max(before, page[-1][0])
         return len(page)
 
+    def fold_whole(self, page: Sequence[tuple[int, bytes | None]], *, gone: Ends) -> None:
+        """Fold all of ``page``, as all before it was: a run that is not here is gone from the log."""
+        start = 0
+        while (start := self.fold_page(page, start, gone=gone)) < len(page):
+            start += 1
+
     def bring(self, state: RunState) -> None:
         """An active run's state as of some position at or before the next event to be folded."""
         self.active[state.run_id] = state
         self.family.folded(state)
+
+    def adopt(self, active: Sequence[Document], histories: Sequence[Document]) -> None:
+        """Take active runs and kinds' histories that were folded elsewhere, and are none of these here.
+
+        Raises ValueError when one cannot be read.
+        """
+        for document in active:
+            state = state_of(document)
+            if state is None:
+                raise ValueError(f"The state of run {document.key!r} cannot be read.")
+            self.bring(state)
+        self.histories.adopt(histories)
 
     def drop(self, run_id: str) -> None:
         """The run is no longer active, and its end will not be folded."""

@@ -8,7 +8,7 @@ from progress_ledger.ledger.log import Document, EventLog
 
 from .state import RunState
 
-__all__ = ("MARKS", "MARK_EVERY", "SPACE", "StateStore", "mark_of")
+__all__ = ("MARKS", "MARK_EVERY", "SPACE", "StateStore", "document_of", "mark_of", "state_of")
 
 SPACE = "run.1"
 """Where states are kept. The number changes with the fold: old states are never taken for new ones."""
@@ -24,6 +24,20 @@ _CHUNK = 500
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(RunState).decode
 _decode_json = msgspec.json.Decoder(RunState).decode
+
+
+def document_of(state: RunState) -> Document:
+    """The state as it is kept; :func:`state_of` gives it back."""
+    return Document(state.run_id, state.position, _encoded(state))
+
+
+def state_of(document: Document) -> RunState | None:
+    """The state that was kept; None when it cannot be read."""
+    value = document.value
+    try:
+        return _decode_json(value) if value[:1] == b"{" else _decode(value)
+    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
+        return None
 
 
 def mark_of(state: RunState) -> Document:
@@ -48,7 +62,7 @@ class StateStore:
         """The kept states of those runs; a state that cannot be read is left out, to be folded again."""
         states: dict[str, RunState] = {}
         for document in await self._log.load_documents(SPACE, run_ids):
-            state = _decoded(document)
+            state = state_of(document)
             if state is not None and state.run_id == document.key:
                 states[document.key] = state
         return states
@@ -56,13 +70,13 @@ class StateStore:
     async def save(self, states: Sequence[RunState], *, checkpoint: int | None = None) -> None:
         """Keep ``states``; with ``checkpoint``, all that changed up to it are among them or kept before."""
         for start in range(0, len(states), _CHUNK):
-            chunk = [
-                Document(state.run_id, state.position, _encoded(state))
-                for state in states[start : start + _CHUNK]
-            ]
-            await self._log.save_documents(SPACE, chunk)
+            await self.keep([document_of(state) for state in states[start : start + _CHUNK]])
         if checkpoint is not None:
             await self._log.save_documents(SPACE, (), checkpoint=checkpoint)
+
+    async def keep(self, documents: Sequence[Document]) -> None:
+        """Keep what :func:`document_of` made."""
+        await self._log.save_documents(SPACE, documents)
 
     async def save_marks(self, marks: Sequence[Document]) -> None:
         """Keep what :func:`mark_of` made."""
@@ -72,7 +86,7 @@ class StateStore:
     async def mark(self, run_id: str, version: int) -> RunState | None:
         """The run's state at that version, if it was marked and can be read."""
         for document in await self._log.load_documents(MARKS, (_mark_key(run_id, version),)):
-            state = _decoded(document)
+            state = state_of(document)
             if state is not None and (state.run_id, state.version) == (run_id, version):
                 return state
         return None
@@ -94,11 +108,3 @@ def _encoded(state: RunState) -> bytes:
         # A result may hold integers of any size, which only JSON can write. A map in msgpack never
         # begins with a brace, so the two are told apart by their first byte.
         return msgspec.json.encode(state)
-
-
-def _decoded(document: Document) -> RunState | None:
-    value = document.value
-    try:
-        return _decode_json(value) if value[:1] == b"{" else _decode(value)
-    except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
-        return None
