@@ -222,6 +222,10 @@ class EventLog(Protocol):
         """Position of the newest event any process has committed; 0 when the log is empty."""
         ...
 
+    def glance(self) -> int | None:
+        """What :meth:`head` says, where that takes a few microseconds and no waiting; else None."""
+        ...
+
     async def read(self, after: int, *, limit: int) -> Sequence[tuple[int, bytes | None]]:
         """Position and stored body of events after ``after``, oldest first, at most ``limit``.
 

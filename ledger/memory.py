@@ -53,6 +53,10 @@ class MemoryLog:
         self._open()
         return self._events[-1].position if self._events else 0
 
+    def glance(self) -> int:
+        self._open()
+        return self._events[-1].position if self._events else 0
+
     async def read(self, after: int, *, limit: int) -> Sequence[tuple[int, bytes | None]]:
         self._open()
         start = bisect_right(self._events, after, key=lambda stored: stored.position)

@@ -119,15 +119,15 @@ class Projector:
     async def caught_up(self) -> int:
         """Wait until every commit that any process had finished before the call is folded.
 
-        Returns the position reached. Callers share one look at the log, which began after all of them came.
-        Raises Unavailable when the log cannot be read.
+        Returns the position reached. Raises Unavailable when the log cannot be read.
         """
         if self._closed:
             raise Closed
-        waiter: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        self._waiters.append(waiter)
-        self._wake.set()
-        await waiter
+        head = self._log.glance()
+        if head is None or self.position < head:
+            self._waiters.append(waiter := asyncio.get_running_loop().create_future())
+            self._wake.set()
+            await waiter
         return self.position
 
     def active(self) -> Iterable[RunState]:

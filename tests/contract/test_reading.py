@@ -48,6 +48,7 @@ async def test_pages_of_the_log_neither_skip_nor_repeat(log: EventLog) -> None:
     whole = await contents(log)
     assert len(whole) == 20
     assert whole[-1][0] == await log.head()
+    assert log.glance() in (None, whole[-1][0])
     for size in (1, 3, 7, 20, 21):
         found: list[tuple[int, bytes | None]] = []
         while page := await log.read(found[-1][0] if found else 0, limit=size):
@@ -321,6 +322,8 @@ async def test_a_closed_log_says_so(log: EventLog) -> None:
     ):
         with pytest.raises(Closed):
             await call
+    with pytest.raises(Closed):
+        log.glance()
 
 
 # ── the stored bytes ────────────────────────────────────────────────────────────────────────────────────

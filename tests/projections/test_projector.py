@@ -7,7 +7,7 @@ import logging
 import sqlite3
 import subprocess
 import sys
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
 from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any
@@ -269,6 +269,12 @@ def forget(path: Path, where: str = "true") -> None:
 # ── the barrier ─────────────────────────────────────────────────────────────────────────────────────────
 
 
+def ask_with_patience(ledger: Ledger, head: Callable[[], Awaitable[int]]) -> None:
+    """As where a look has to wait: a glance says nothing, and ``head`` is asked."""
+    ledger.log.glance = lambda: None  # type: ignore[method-assign]
+    ledger.log.head = head  # type: ignore[method-assign, assignment]
+
+
 async def test_callers_at_one_time_share_one_look_that_began_after_they_came(ledger: Ledger) -> None:
     async with Projector.open(ledger) as projector:
         looks = 0
@@ -281,7 +287,7 @@ async def test_callers_at_one_time_share_one_look_that_began_after_they_came(led
             await gate.wait()
             return await real()
 
-        ledger.log.head = slow_head  # type: ignore[method-assign]
+        ask_with_patience(ledger, slow_head)
         ended: list[int] = []
 
         async def call(number: int) -> None:
@@ -315,7 +321,7 @@ async def test_a_caller_that_comes_during_a_look_is_not_answered_by_it(tmp_path:
                 await go.wait()
             return found
 
-        ledger.log.head = head_of_before  # type: ignore[method-assign]
+        ask_with_patience(ledger, head_of_before)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(projector.caught_up)
             await looked.wait()
@@ -335,7 +341,7 @@ async def test_a_cancelled_caller_leaves_the_others_alone(ledger: Ledger) -> Non
             await go.wait()
             return await real()
 
-        ledger.log.head = held_head  # type: ignore[method-assign]
+        ask_with_patience(ledger, held_head)
         async with anyio.create_task_group() as tasks:
             tasks.start_soon(projector.caught_up)
             with anyio.move_on_after(0.05) as scope:
@@ -362,12 +368,12 @@ async def test_nobody_waits_for_a_projector_that_is_closed(ledger: Ledger) -> No
                 await held.wait()
                 return await real()
 
-            ledger.log.head = never  # type: ignore[method-assign]
+            ask_with_patience(ledger, never)
             tasks.start_soon(wait, projector)
             await looking.wait()
             tasks.start_soon(wait, projector)
             await until(lambda: bool(projector._waiters))
-        ledger.log.head = real  # type: ignore[method-assign]
+        ask_with_patience(ledger, real)
     assert len(errors) == 2
     with pytest.raises(Closed):
         await projector.caught_up()
@@ -381,11 +387,11 @@ async def test_a_log_that_cannot_be_read_is_said_to_whoever_asks_and_recovers(le
         async def broken() -> int:
             raise Unavailable("the disk is gone")
 
-        ledger.log.head = broken  # type: ignore[method-assign]
+        ask_with_patience(ledger, broken)
         for _ in range(2):
             with pytest.raises(Unavailable, match="the disk is gone"):
                 await projector.snapshot("r")
-        ledger.log.head = real  # type: ignore[method-assign]
+        ask_with_patience(ledger, real)
         assert await projector.snapshot("r") is not None
 
 
