@@ -4,6 +4,7 @@ A :class:`Draft` is an event that passed: its shape and size are right, its data
 be stored. What depends on the run (status, version, slot) is decided later, in :mod:`.batch`.
 """
 
+import math
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
@@ -147,10 +148,13 @@ def _draft(payload: Payload, type_name: str, event_id: str | None, wrong: _Wrong
     if event_id is not None and not _is_event_id(event_id):
         raise InvalidEvent("event_id must be 1 to 128 printable characters.", field="event_id")
     data = _encode(payload, wrong)
+    told = payload
     try:
         payload = _PUBLIC[type_name](data)
     except _DECODE_ERRORS as error:
         raise decode_error(error, wrong, _whole(wrong)) from None
+    if "null" in data:
+        _check_finite(told, wrong)
     check = _CHECKS.get(type_name)
     if check is not None:
         check(payload, wrong)
@@ -192,6 +196,20 @@ def _unstorable(payload: Payload, wrong: _Wrong) -> str:
         except _ENCODE_ERRORS:
             return _place(wrong, name)
     return _whole(wrong)
+
+
+def _check_finite(payload: Payload, wrong: _Wrong) -> None:
+    # JSON has no word for these numbers, and would say null: unknown, or not set.
+    parts: list[tuple[str, msgspec.Struct]] = [("", payload)]
+    if isinstance(payload, RunSpec):
+        stages = cast("list[object]", payload.stages)
+        parts += [(f"stages[{n}].", each) for n, each in enumerate(stages) if isinstance(each, Stage)]
+    for place, each in parts:
+        for name in each.__struct_fields__:
+            value = getattr(each, name)
+            if isinstance(value, float) and not math.isfinite(value) and name != "result":
+                field = _place(wrong, place + name)
+                raise wrong(f"{field} must be a finite number, not {value}.", field=field)
 
 
 def _normal(occurred_at: str, wrong: _Wrong) -> str:

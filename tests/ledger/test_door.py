@@ -37,6 +37,7 @@ from progress_ledger.ledger.events import (
     StageChanged,
     Started,
     Ticked,
+    TotalChanged,
     Unknown,
 )
 from tests.ledger.samples import PAYLOAD, RUN_ID
@@ -280,6 +281,8 @@ CYCLE.append(CYCLE)
         Completed(result={1j: 2}),
         Started(kind="k", stages=5),  # type: ignore[arg-type]
         Started(kind="k", stages=["a"]),  # type: ignore[list-item]
+        Started(kind="null", stages=5),  # type: ignore[arg-type]
+        Started(kind="null", stages=["a"]),  # type: ignore[list-item]
         Started(kind="k", labels={"a": 1}),  # type: ignore[dict-item]
         Queued(kind="k", lease_seconds=-1),
     ],
@@ -288,6 +291,27 @@ CYCLE.append(CYCLE)
 def test_a_payload_of_wrong_shape_is_refused_before_anything_is_stored(payload: Payload) -> None:
     with pytest.raises(InvalidEvent):
         draft_event(payload)
+
+
+@pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
+def test_a_number_that_json_has_no_word_for_is_refused_with_its_field(number: Any) -> None:
+    events: list[tuple[Payload, str]] = [
+        (Ticked(done=number), "data.done"),
+        (Ticked(done=1, total=number), "data.total"),
+        (TotalChanged(total=number), "data.total"),
+        (Started(kind="k", stall_seconds=number), "data.stall_seconds"),
+    ]
+    for payload, field in events:
+        with pytest.raises(InvalidEvent, match="finite") as caught:
+            draft_event(payload)
+        assert caught.value.field == field
+    for spec, field in (
+        (RunSpec(kind="k", lease_seconds=number), "lease_seconds"),
+        (RunSpec(kind="k", stages=[Stage(name="a"), Stage(name="b", weight=number)]), "stages[1].weight"),
+    ):
+        with pytest.raises(InvalidRun, match="finite") as refused:
+            draft_run(spec)
+        assert refused.value.field == field
 
 
 def test_a_payload_is_what_json_makes_of_it() -> None:
