@@ -226,7 +226,9 @@ def _same(type_name: str, data: str, draft: Draft) -> bool:
 def _create_again(request: Append, head: RunHead, world: World) -> Accepted:
     (draft,) = request.drafts
     first = world.firsts.get(request.run_id)
-    if first is None or not _same(first.type, first.data, draft):
+    if first is None:
+        raise RunExists(head.run_id, pruned=True)
+    if not _same(first.type, first.data, draft):
         raise RunExists(head.run_id)
     return Accepted(receipts=[first.receipt], appended=0)
 

@@ -94,13 +94,16 @@ class RunNotFound(_AboutRun):
 
 
 class RunExists(_AboutRun):
-    """The run id belongs to a run that was created with another spec."""
+    """The run id belongs to a run that was created with another spec, or whose spec was pruned."""
 
     code = "run_exists"
 
-    def __init__(self, run_id: str) -> None:
+    def __init__(self, run_id: str, *, pruned: bool = False) -> None:
         super().__init__(
-            run_id, f"Run {run_id!r} exists with another spec; choose another id or send the same spec."
+            run_id,
+            f"Run {run_id!r} ended and was pruned, and its id stays taken; choose another id."
+            if pruned
+            else f"Run {run_id!r} exists with another spec; choose another id or send the same spec.",
         )
 
 

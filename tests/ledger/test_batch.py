@@ -142,3 +142,13 @@ def test_what_the_ledger_stamped_is_not_part_of_what_is_compared() -> None:
 def test_an_event_of_a_newer_release_is_compared_by_its_bytes() -> None:
     body = codec.stored_form("r", 2, AT, "exploded", '{"debris":3}', "e").encode()
     assert known_of(Stored(3, body)).data == '{"debris":3}'
+
+
+def test_a_pruned_runs_id_stays_taken_and_nothing_is_said_of_its_spec() -> None:
+    request = Append(run_id="a", drafts=[draft_run(RunSpec(kind="k"))], create=True)
+    world = World(position=0, number=0, heads={}, slots={}, known={}, firsts={})
+    plan([request], world, time=AT)
+    world.firsts.clear()
+    (refused,) = plan([request], world, time=AT).outcomes
+    assert isinstance(refused, LedgerError)
+    assert (refused.code, "pruned" in str(refused)) == ("run_exists", True)

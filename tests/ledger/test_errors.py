@@ -17,6 +17,7 @@ SAMPLES: list[LedgerError] = [
     errors.RunNotFound("r"),
     errors.RunNotFound("r", "ticked"),
     errors.RunExists("r"),
+    errors.RunExists("r", pruned=True),
     errors.RunEnded("r", "failed"),
     errors.VersionConflict("r", 1, 2),
     errors.EventIdConflict("r", "e"),
