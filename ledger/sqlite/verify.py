@@ -2,7 +2,7 @@
 
 Two passes that need nothing of each other: :func:`check_hashes` recomputes every leaf, tile and root;
 :func:`check_rules` reads every event and holds the history against the rules, and the directory of runs
-against the history. A large file is given to two processes, a small one is read twice in one.
+against the history. A large file is given to two processes where one may be forked, else read twice in one.
 """
 
 import mmap
@@ -269,11 +269,11 @@ def verify_file(
         connection.close()
     held = [*kept, *(parse_checkpoint(note) for note in notes)]
     sizes = sorted({*(one.size for one in stored), *(one.size for one in held)})
-    if rules and head >= _TWO_PROCESSES:
-        # A fork starts at once, but only a process without other threads may be forked.
-        forks = threading.active_count() == 1 and "fork" in multiprocessing.get_all_start_methods()
-        context = multiprocessing.get_context("fork" if forks else "spawn")
-        with ProcessPoolExecutor(1, mp_context=context) as pool:
+    # Only a process without other threads may be forked, and any other way to start one would run the
+    # caller's script a second time.
+    forks = threading.active_count() == 1 and "fork" in multiprocessing.get_all_start_methods()
+    if rules and head >= _TWO_PROCESSES and forks:
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("fork")) as pool:
             other = pool.submit(check_rules, path)
             hashes = check_hashes(path, sizes)
             history = other.result()

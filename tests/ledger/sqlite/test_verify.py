@@ -1,7 +1,9 @@
 """A file is verified from its stored bytes: hashes and rules, in one process or two."""
 
+import sys
 from pathlib import Path
 
+import anyio
 import pytest
 
 from progress_ledger.ledger.audit.note import Checkpoint
@@ -30,15 +32,44 @@ async def test_the_root_is_the_tree_s(tmp_path: Path) -> None:
     assert (part.size, part.root) == (100, old.root)
 
 
-async def test_two_processes_find_what_one_finds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+_SCRIPT = """
+import sys, threading
+from concurrent import futures
+from pathlib import Path
+
+from progress_ledger.ledger.sqlite import verify
+
+began = []
+class Pool(futures.ProcessPoolExecutor):
+    def submit(self, *work):
+        began.append(work)
+        return super().submit(*work)
+
+verify.ProcessPoolExecutor = Pool
+verify._TWO_PROCESSES = 0
+waiting = threading.Event()
+if sys.argv[2] == "a thread":
+    threading.Thread(target=waiting.wait).start()
+print([finding.position for finding in verify.verify_file(Path(sys.argv[1])).findings], len(began))
+waiting.set()
+"""
+
+
+@pytest.mark.parametrize(("threads", "processes"), [("no thread", 1), ("a thread", 0)])
+async def test_two_processes_find_what_one_finds_and_a_script_runs_once(
+    tmp_path: Path, threads: str, processes: int
+) -> None:
     path = await make(tmp_path / "a.db", ticks=60)
     tamper(path, "UPDATE event SET body = replace(body, '\"passed\"', '\"failed\"') WHERE position = 50")
     tamper(path, "UPDATE head SET version = 1 WHERE run = 3")
-    alone = sqlite_verify.verify_file(path)
-    monkeypatch.setattr(sqlite_verify, "_TWO_PROCESSES", 0)
-    together = sqlite_verify.verify_file(path)
-    assert together == alone
-    assert [finding.kind for finding in alone.findings] == ["wrong_directory", "changed_event"]
+    alone = [finding.position for finding in sqlite_verify.verify_file(path).findings]
+    assert len(alone) > 1
+    # A script as people write them, without a guard for being imported.
+    script = tmp_path / "script.py"
+    script.write_text(_SCRIPT)
+    command = [sys.executable, str(script), str(path), threads]
+    done = await anyio.run_process(command, check=False)
+    assert (done.stdout, done.stderr) == (f"{alone} {processes}\n".encode(), b"")
 
 
 async def test_a_kept_head_that_is_not_reached_or_not_met_is_a_finding(tmp_path: Path) -> None:
