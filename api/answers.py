@@ -1,5 +1,6 @@
 """Snapshots as they go over the wire, each made once for all who ask for it within a moment."""
 
+import asyncio
 from typing import NamedTuple
 
 from starlette.types import Send
@@ -47,15 +48,25 @@ class Answers:
         self._kept: dict[str, Answer] = {}
         self._position = -1
         self._began = 0.0
+        self._looked = False
 
     async def of(self, run_id: str, access: Access) -> Answer | None:
         """The run's answer; None when it is not active or the caller may not know of it.
 
-        It reflects every commit that any process had finished before the call.
+        It reflects every commit that any process had finished before the request was here.
         Raises Unavailable when the log cannot be read.
         """
         projector = self._service.projector
-        position = await projector.caught_up()
+        if not self._looked:
+            head = self._service.ledger.log.glance()
+            if head is None or projector.position < head:
+                await projector.caught_up()
+            else:
+                # Who comes before a callback that is made now was here before the look, and need not look
+                # again: of many readers at a time each would pay 5 µs for it.
+                self._looked = True
+                asyncio.get_running_loop().call_soon(self._forget_look)
+        position = projector.position
         now = self._service.ledger.clock()
         if position != self._position or not 0.0 <= now - self._began <= FRESH_SECONDS:
             self._kept.clear()
@@ -75,3 +86,6 @@ class Answers:
             )
             found = self._kept[run_id] = Answer(state.kind, tag, headers, body)
         return found if access.sees(found.kind) else None
+
+    def _forget_look(self) -> None:
+        self._looked = False

@@ -4,6 +4,7 @@ Where no tokens were made everybody who reaches the server may do everything, wh
 on loopback only. Where there are tokens, every address asks for one but the few that hold nothing.
 """
 
+from collections.abc import Awaitable
 from functools import partial
 from http import HTTPStatus
 
@@ -56,7 +57,7 @@ class Authentication:
         self._app = app
         self._tokens = tokens
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         if scope["type"] == "http":
             try:
                 access = caller(scope, self._tokens)
@@ -68,9 +69,8 @@ class Authentication:
                 response = problem_of(error)
                 if response.status_code == HTTPStatus.UNAUTHORIZED:
                     response.headers["WWW-Authenticate"] = 'Bearer realm="progress-ledger"'
-                await response(scope, receive, send)
-                return
-        await self._app(scope, receive, send)
+                return response(scope, receive, send)
+        return self._app(scope, receive, send)
 
 
 def caller(scope: Scope, tokens: TokenFile | None) -> Access:

@@ -6,7 +6,7 @@ tokens on loopback nothing is limited, and a reverse proxy here is not taken for
 
 import math
 import time
-from collections.abc import Callable, Hashable
+from collections.abc import Awaitable, Callable, Hashable
 
 import anyio
 from starlette.datastructures import Headers
@@ -54,26 +54,23 @@ class Limiting:
         self._accounts = accounts
         self._key = key
 
-    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+    def __call__(self, scope: Scope, receive: Receive, send: Send) -> Awaitable[None]:
         caller = self._key(scope) if scope["type"] == "http" else None
         if caller is None:
-            await self._app(scope, receive, send)
-            return
+            return self._app(scope, receive, send)
         account = self._accounts.of(caller, time.monotonic())
         scope[_KEY] = [*scope.get(_KEY, ()), account]
         if _is_stream(scope):
-            await self._stream(account, scope, receive, send)
-            return
+            return self._stream(account, scope, receive, send)
         try:
             now = time.monotonic()
             _take(account.requests, 1, now, "sends too many requests")
             told = Headers(scope=scope).get("content-length", "")
             _take(account.body_bytes, int(told) if told.isdigit() else 0, now, "sends too much")
         except Refusal as refusal:
-            await problem_of(refusal)(scope, receive, send)
-            return
+            return problem_of(refusal)(scope, receive, send)
         # What was told beforehand is paid; a body in chunks pays as it comes.
-        await self._app(scope, receive if told.isdigit() else _paid(account, receive), send)
+        return self._app(scope, receive if told.isdigit() else _paid(account, receive), send)
 
     async def _stream(self, account: Account, scope: Scope, receive: Receive, send: Send) -> None:
         if account.requests.take(1, time.monotonic()):

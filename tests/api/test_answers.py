@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 
+import anyio
 import msgspec
 import pytest
 from starlette.types import Message
@@ -74,6 +76,56 @@ async def test_an_event_is_seen_at_once_whoever_wrote_it(
     async with Ledger.open(tmp_path / "progress.db", sweep=False, clock=clock) as another:
         await another.append("r", [Ticked(done=7)])
     assert _done(await answers.of("r", EVERYTHING)) == 7
+
+
+async def test_readers_who_are_here_at_one_time_share_a_look_and_who_comes_later_does_not(
+    service: Service, tmp_path: Path
+) -> None:
+    answers = Answers(service)
+    looks = 0
+    glance = service.ledger.log.glance
+
+    def counted() -> int | None:
+        nonlocal looks
+        looks += 1
+        return glance()
+
+    service.ledger.log.glance = counted  # type: ignore[method-assign]
+    async with anyio.create_task_group() as tasks:
+        for _ in range(20):
+            tasks.start_soon(answers.of, "r", EVERYTHING)
+    assert looks == 1
+    async with Ledger.open(tmp_path / "progress.db", sweep=False) as another:
+        for done in range(1, 30):
+            await another.append("r", [Ticked(done=done)])
+            assert _done(await answers.of("r", EVERYTHING)) == done
+
+
+async def test_a_look_that_took_a_while_is_not_shared_with_who_came_meanwhile(
+    service: Service, tmp_path: Path
+) -> None:
+    answers = Answers(service)
+    log = service.ledger.log
+    real, go, looked = log.head, asyncio.Event(), asyncio.Event()
+
+    async def head_of_before() -> int:
+        found = await real()
+        if not go.is_set():
+            looked.set()
+            await go.wait()
+        return found
+
+    log.glance = lambda: None  # type: ignore[method-assign]
+    log.head = head_of_before  # type: ignore[method-assign]
+    async with (
+        Ledger.open(tmp_path / "progress.db", sweep=False) as another,
+        anyio.create_task_group() as tasks,
+    ):
+        tasks.start_soon(answers.of, "r", EVERYTHING)
+        await looked.wait()
+        await another.append("r", [Ticked(done=3)])
+        go.set()
+        assert _done(await answers.of("r", EVERYTHING)) == 3
 
 
 async def test_a_parents_answer_is_made_anew_when_its_child_moves_on(service: Service, clock: Clock) -> None:
