@@ -39,7 +39,7 @@ async def _health(service: Service, request: Request) -> Response:
     # Fail closed: what a gate is for can be the very reason why the log cannot be read.
     try:
         with anyio.fail_after(PATIENCE):
-            await service.projector.caught_up()
+            await _read(service)
             gates = [state.run_id for state in service.projector.active() if GATE in state.labels]
             found = await service.projector.snapshots(gates)
     except (LedgerError, TimeoutError):
@@ -54,6 +54,13 @@ async def _health(service: Service, request: Request) -> Response:
     gates_seen = [_gate(run) for run in closed if access.sees(run.kind)]
     runs = {"active": len(active), "stalled": len(service.projector.stalled().intersection(active))}
     return json_reply({"status": "ok", "gated": bool(gates_seen), "runs": runs, "gates": gates_seen})
+
+
+async def _read(service: Service) -> int:
+    # Being caught up may be known without looking at the file, so the newest event is read from it as well.
+    position = await service.projector.caught_up()
+    await service.ledger.log.read(max(0, position - 1), limit=1)
+    return position
 
 
 def _gate(run: Snapshot) -> dict[str, object]:
@@ -74,7 +81,7 @@ async def _ready(service: Service, request: Request) -> Response:
         return problem(503, "unavailable", "The server is stopping.")
     try:
         with anyio.fail_after(PATIENCE):
-            position = await service.projector.caught_up()
+            position = await _read(service)
     except LedgerError as error:
         return problem(503, error.code, str(error))
     except TimeoutError:

@@ -7,6 +7,7 @@ import pytest
 
 from progress_ledger.api.routes import health
 from progress_ledger.ledger.errors import Unavailable
+from progress_ledger.ledger.log import Stored
 from tests.api.asking import Api
 
 pytestmark = pytest.mark.anyio
@@ -49,6 +50,19 @@ async def test_an_unreadable_log_is_degraded_and_gated(asked: Api, monkeypatch: 
     assert (reply.json()["status"], reply.json()["gated"]) == ("degraded", True)
     ready = await asked.http.get("/readyz")
     assert (ready.status_code, ready.json()["code"]) == (503, "unavailable")
+
+
+async def test_a_log_that_is_caught_up_with_and_cannot_be_read_is_degraded_too(
+    asked: Api, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async def fails(after: int, *, limit: int) -> list[Stored]:
+        raise Unavailable("The disk is gone.")
+
+    await asked.begin("r")
+    monkeypatch.setattr(asked.ledger.log, "read", fails)
+    reply = await asked.http.get("/healthz")
+    assert (reply.status_code, reply.json()["status"], reply.json()["gated"]) == (200, "degraded", True)
+    assert (await asked.http.get("/readyz")).status_code == 503
 
 
 async def test_a_log_that_does_not_answer_is_degraded_and_gated(
