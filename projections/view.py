@@ -159,9 +159,11 @@ def _measure(state: RunState, now: float, at: str | None) -> _Measures:
     seconds, low, high = found.seconds, found.low, found.high
     finish_at = None
     if seconds is not None:
-        seconds = int(seconds * 1000.0 + 0.5) / 1000.0
+        if seconds > 0.0:
+            # 0 says that nothing is left; a moment is not nothing.
+            seconds = int(seconds * 1000.0 + 0.5) / 1000.0 or 0.001
         low = None if low is None else _milli(low)
-        high = None if high is None else _milli(high)
+        high = None if high is None else max(seconds, _milli(high))
         if state.status == "running":
             finish_at = format_time(now + min(seconds, 3e9))
     worked = _milli(active)

@@ -50,6 +50,11 @@ def test_no_more_is_left_once_done_reaches_the_total_however_idle() -> None:
     assert started(total=5).add(1, Ticked(done=5)).seen(1_000).eta_seconds == 0.0
 
 
+def test_a_moment_that_is_left_is_not_shown_as_nothing() -> None:
+    almost = started(total=10**9).add(1, Ticked(done=10**8)).add(2, Ticked(done=10**9 - 1)).seen()
+    assert almost.eta_seconds == 0.001
+
+
 def test_an_ended_run_has_no_eta_but_a_completed_one_has_0() -> None:
     assert started(total=5).add(1, Ticked(done=2)).add(2, Completed()).seen(9).eta_seconds == 0.0
     for end in (Failed(error="E"), Cancelled()):
