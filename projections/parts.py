@@ -10,6 +10,7 @@ import os
 import sys
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from contextlib import suppress
+from pathlib import Path
 from subprocess import DEVNULL
 
 import anyio
@@ -50,7 +51,7 @@ async def fold_from_zero(log: EventLog, through: int, *, keep: Keep, gone: Ends 
     ``gone`` are the summaries of pruned runs, by the position of their end.
     """
     states = States()
-    if not isinstance(log, SQLiteLog) or through < 2 * PART_EVENTS:
+    if not isinstance(log, SQLiteLog) or through < 2 * PART_EVENTS or not _is_python(sys.executable):
         return states
     events = dict(await log.on_reader(lambda file: file.execute(_KINDS).fetchall()))
     shares = share_out(events, min(MOST_PARTS, _processors(), through // PART_EVENTS))
@@ -109,6 +110,12 @@ async def _take(stream: ByteReceiveStream, keep: Keep) -> Folded:
         await keep(folded.ended, folded.marks)
         if folded.whole:
             return folded
+
+
+def _is_python(executable: str | None) -> bool:
+    # A program that has Python built in must not be started a second time for this.
+    name = Path(executable or "").name
+    return name.startswith(("python", "pypy")) and not getattr(sys, "frozen", False)
 
 
 def _processors() -> int:

@@ -162,18 +162,36 @@ async def test_a_start_and_a_rebuild_answer_like_those_of_one_process(
 
 
 @pytest.mark.usefixtures("shared")
-@pytest.mark.parametrize("program", ["/nowhere/python", "/bin/false", "/bin/true", "/bin/ls"])
+@pytest.mark.parametrize("program", ["/nowhere", "/bin/false", "/bin/true", "/bin/ls"])
 async def test_where_no_process_can_do_it_it_is_folded_here(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, program: str
 ) -> None:
     path = tmp_path / "a.db"
     await write(path, runs=20)
-    monkeypatch.setattr(sys, "executable", program)
+    (tmp_path / "python3").symlink_to(program)
+    monkeypatch.setattr(sys, "executable", str(tmp_path / "python3"))
     async with Ledger.open(path, sweep=False) as ledger, Projector.open(ledger) as projector:
         one = await folded_here(ledger.log)
         assert {state.run_id: state for state in projector.active()} == one.active
         assert projector.position == one.position
     assert "could not be shared out" in caplog.text
+
+
+@pytest.mark.usefixtures("shared")
+@pytest.mark.parametrize("executable", ["program", "", None])
+async def test_a_program_with_python_in_it_is_not_started_again(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, executable: str | None
+) -> None:
+    await write(tmp_path / "a.db", runs=20)
+    started = tmp_path / "started"
+    program = tmp_path / "program"
+    program.write_text(f"#!/bin/sh\ntouch {started}\n")
+    program.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(program) if executable else executable)
+    async with Ledger.open(tmp_path / "a.db", sweep=False) as ledger:
+        states = await fold_from_zero(ledger.log, await ledger.log.head(), keep=Kept())
+    assert states.position == 0
+    assert not started.exists()
 
 
 @pytest.mark.usefixtures("shared")
@@ -198,7 +216,7 @@ async def test_cancelled_it_leaves_no_process(tmp_path: Path) -> None:
 
 @pytest.mark.usefixtures("shared")
 async def test_one_kind_and_few_events_stay_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(sys, "executable", "/nowhere/python")
+    monkeypatch.setattr(anyio, "open_process", None)
     await write(tmp_path / "one.db", kinds=1, runs=20)
     for path in (tmp_path / "one.db", tmp_path / "none.db", ":memory:"):
         async with Ledger.open(path, sweep=False) as ledger:
