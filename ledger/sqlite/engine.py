@@ -25,6 +25,7 @@ from ..events import MAX_COUNT
 from ..log import SCAN_PAGE, Append, Commit, Document, RunFilter, RunHead, RunPage, Stored, Visit
 from ..times import format_time
 from .connection import connected, gate_of
+from .counts import Counts
 from .file import (
     Durability,
     WriteLock,
@@ -70,6 +71,7 @@ class SQLiteLog:
         self._reader = reader
         self._writer = writer
         self._newest: Newest | None = None
+        self._counts = Counts()
         self._epoch = ""
         self._lock = WriteLock(path, timeout=busy_timeout)
         self._heads: dict[str, RunHead] = {}
@@ -181,8 +183,7 @@ class SQLiteLog:
         return RunPage(heads[:limit], heads[limit - 1].number if len(heads) > limit else None)
 
     async def count_runs(self, where: RunFilter) -> dict[str, int]:
-        sql, parameters = select_runs(where, "status, count(*)", group="status")
-        return dict(await self._read(_all, sql, parameters))
+        return await self._read(self._counts.of, where)
 
     async def save_documents(
         self, space: str, documents: Sequence[Document], *, checkpoint: int | None = None

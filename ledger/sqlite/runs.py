@@ -80,13 +80,25 @@ def select_runs(
             need(f"{column} IN (SELECT value FROM json_each(?))", listed)
     if where.kind_pattern is not None:
         need("kind GLOB ?", as_glob(where.kind_pattern))
+    sign = "<" if backwards else ">"
+    beyond = () if after is None else (min(after, MAX_COUNT),)
     for key, value in where.labels:
-        need("number IN (SELECT l.run FROM run_label AS l WHERE key = ? AND value = ?)", key, value)
+        there = f" AND l.run {sign} ?" if beyond else ""
+        need(
+            f"number IN (SELECT l.run FROM run_label AS l WHERE key = ? AND value = ?{there})",
+            key,
+            value,
+            *beyond,
+        )
     if where.q is not None:
         need("found(?, run_id, kind, scope, title)", where.q.casefold())
-    if after is not None:
-        need("number < ?" if backwards else "number > ?", min(after, MAX_COUNT))
-    sql = f"SELECT {columns} FROM {'run' if group is None else 'run_entry'}"
+    table = "run" if group is None else "run_entry"
+    if beyond:
+        need(f"number {sign} ?", *beyond)
+        if group is not None:
+            # Few runs lie beyond; some indexes would be read whole to find them.
+            table += " NOT INDEXED"
+    sql = f"SELECT {columns} FROM {table}"
     if terms:
         sql += " WHERE " + " AND ".join(terms)
     if group is not None:
