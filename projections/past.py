@@ -7,13 +7,14 @@ from progress_ledger.ledger.codec import decode
 from progress_ledger.ledger.errors import Pruned, RunNotFound
 from progress_ledger.ledger.events import Event
 from progress_ledger.ledger.log import EventLog, RunHead
+from progress_ledger.ledger.times import normalise_time
 
 from .history import Prior
 from .run import apply
 from .state import RunState
 from .store import MARK_EVERY, StateStore
 
-__all__ = ("Page", "Past", "Point", "bare_state")
+__all__ = ("Page", "Past", "Point", "bare_state", "point_at")
 
 Page: TypeAlias = Sequence[tuple[int, bytes | None]]
 """Positions and stored bodies, as an engine reads them."""
@@ -35,6 +36,11 @@ class Point(NamedTuple):
             or (self.position is not None and position > self.position)
             or (self.time is not None and time > self.time)
         )
+
+
+def point_at(version: int | None, position: int | None, time: str | None) -> Point:
+    """The point; ``time`` is RFC 3339 with a zone. Raises ValueError for a time that is none."""
+    return Point(version, position, None if time is None else normalise_time(time))
 
 
 class Past:
@@ -72,6 +78,18 @@ class Past:
         if state is None:
             raise RunNotFound(run_id)
         return state
+
+    async def moment(self, state: RunState, point: Point) -> str:
+        """The time at ``point``, which may be later than the newest event of the ``state`` found there."""
+        if point.time is not None:
+            return point.time
+        time = state.updated_at
+        if point.position is not None and point.position > state.position:
+            position = min(point.position, await self._log.head())
+            for at, body in await self._log.read(position - 1, limit=1):
+                if at == position and body is not None:
+                    time = max(time, decode(body, at).time)
+        return time
 
     async def before(self, page: Page, active: Mapping[str, RunState]) -> tuple[list[RunState], set[str]]:
         """The states that ``page`` goes on from and that are not ``active``, or lie behind there.

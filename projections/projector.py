@@ -16,12 +16,12 @@ from progress_ledger.ledger.errors import Closed, LedgerError, Pruned, Unavailab
 from progress_ledger.ledger.events import ACTIVE, Event
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Commit, Recorded, RunFilter
-from progress_ledger.ledger.times import normalise_time, parse_time
+from progress_ledger.ledger.times import parse_time
 
 from .histories import Histories
 from .history import Prior
 from .parts import fold_from_zero
-from .past import Page, Past, Point, bare_state
+from .past import Page, Past, Point, bare_state, point_at
 from .projection import Follower, listens
 from .saver import Saver
 from .snapshot import Snapshot
@@ -178,16 +178,15 @@ class Projector:
         Raises RunNotFound when there is no such run or it had not begun, Pruned, and ValueError for
         a time that is none.
         """
-        state = await self.state_at(run_id, version=version, position=position, time=time)
-        return view(state, parse_time(state.updated_at if time is None else normalise_time(time)))
+        point = point_at(version, position, time)
+        state = await self._past.state_at(run_id, point)
+        return view(state, parse_time(await self._past.moment(state, point)))
 
     async def state_at(
         self, run_id: str, *, version: int | None = None, position: int | None = None, time: str | None = None
     ) -> RunState:
         """The state behind :meth:`snapshot_at`, folded afresh: the caller's own, to go on with."""
-        return await self._past.state_at(
-            run_id, Point(version, position, None if time is None else normalise_time(time))
-        )
+        return await self._past.state_at(run_id, point_at(version, position, time))
 
     async def rebuild(self) -> int:
         """Fold the whole log again from zero, while the old states keep serving; then take their place.

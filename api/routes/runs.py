@@ -12,7 +12,7 @@ from starlette.types import Receive, Scope, Send
 
 from progress_ledger.ledger.door import decode_error, parse_event, parse_spec
 from progress_ledger.ledger.errors import InvalidRun, Pruned, RunNotFound
-from progress_ledger.ledger.times import normalise_time
+from progress_ledger.ledger.times import format_time, normalise_time
 from progress_ledger.projections.snapshot import Snapshot
 
 from ..access.limiting import spend_runs
@@ -127,7 +127,9 @@ async def _as_it_was(service: Service, now: Snapshot, at: str) -> Snapshot:
             f"at {at[:60]!r} is not understood; use a version (v7), a position (1042) or an RFC 3339 time.",
             field="at",
         ) from None
-    return await service.projector.snapshot_at(run_id, time=time)
+    # A moment that has not come yet is now: nobody knows how long the run will be silent.
+    newest = max(now.updated_at, format_time(service.ledger.clock()))
+    return await service.projector.snapshot_at(run_id, time=min(time, newest))
 
 
 async def _cancel(service: Service, request: Request) -> Response:

@@ -712,6 +712,14 @@ async def test_a_run_is_shown_as_it_was_at_a_version_a_position_and_a_time(tmp_p
         assert (await projector.snapshot_at("r", time="2026-11-18T12:07:05+01:00")).done == 2
         seen = await projector.snapshot_at("r", version=4)
         assert (seen.elapsed_seconds, seen.updated_at) == (30.0, "2026-11-18T11:07:10.000000Z")
+        await add_run(ledger, "later")
+        now += 190.0
+        await ledger.append("other", [Ticked(done=1)])
+        seen = await projector.snapshot_at("r", position=8)
+        assert (seen.version, seen.elapsed_seconds, seen.stalled) == (6, 50.0, False)
+        for position in (9, 10**17):
+            seen = await projector.snapshot_at("r", position=position)
+            assert (seen.version, seen.elapsed_seconds, seen.stalled) == (6, 240.0, True)
         beyond: list[dict[str, Any]] = [{"position": 1}, {"version": 0}, {"time": "2026-11-18T11:06:39Z"}]
         for missing in beyond:
             with pytest.raises(RunNotFound):

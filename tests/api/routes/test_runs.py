@@ -130,6 +130,13 @@ async def test_a_run_is_seen_as_it_was_at_a_version_a_position_and_a_time(asked:
     assert plus.json()["version"] == 2
 
 
+async def test_a_moment_that_has_not_come_is_now(asked: Api) -> None:
+    await asked.begin("r", total=10)
+    asked.clock.now += 10
+    then = (await asked.http.get("/v1/runs/r?at=2999-01-01T00:00:00Z")).json()
+    assert (then["elapsed_seconds"], then["stalled"]) == (10.0, False)
+
+
 @pytest.mark.parametrize(
     ("at", "status", "code"),
     [
