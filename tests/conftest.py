@@ -23,6 +23,7 @@ DEBIAN_PACKAGES = {
     "chromedriver": "chromium-driver",
     "tmux": "tmux",
     "nginx": "nginx-light",
+    "caddy": "caddy",
     "node": "nodejs",
 }
 

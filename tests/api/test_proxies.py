@@ -1,11 +1,12 @@
-"""Behind the real nginx, set up as documented, a stream arrives at once and goes on where it was."""
+"""Behind real proxies, set up as documented, a stream arrives at once and goes on where it was."""
 
 from __future__ import annotations
 
 import contextlib
+import os
 import re
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable, Sequence
 from pathlib import Path
 
 import anyio
@@ -17,27 +18,32 @@ from tests import tree
 from tests.api.asking import BOUND, serving
 from tests.api.streaming import parse
 
-pytestmark = [pytest.mark.anyio, pytest.mark.needs("nginx")]
+pytestmark = pytest.mark.anyio
 
 NAME = "progress.example"
 
+Set = Callable[[Path, Path, str], Sequence[str]]
 
-def documented() -> str:
-    """The configuration as the documentation has it."""
+
+def documented(proxy: str, *changed: tuple[str, str]) -> str:
+    """The proxy's configuration as the documentation has it, but for where both ends of it are."""
     page = (tree.ROOT / "docs" / "howto" / "deploy.md").read_text("utf-8")
-    found = re.search(r"^<!-- nginx -->\n```nginx\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
+    found = re.search(rf"^<!-- {proxy} -->\n```\w+\n(.*?)^```", page, re.MULTILINE | re.DOTALL)
     assert found is not None
-    return found[1]
+    text = found[1]
+    for before, after in changed:
+        assert before in text
+        text = text.replace(before, after)
+    return text
 
 
-@contextlib.asynccontextmanager
-async def behind_nginx(folder: Path, upstream: str) -> AsyncIterator[httpx.AsyncClient]:
-    """A client of nginx before ``upstream``: the documented file, but for where both of them are."""
-    place = folder / "front.sock"
-    text = documented().replace("unix:/run/progress-ledger/http.sock", upstream)
-    text = text.replace("listen 443 ssl;", f"listen unix:{place};")
-    assert upstream in text
-    assert str(place) in text
+def nginx(folder: Path, place: Path, upstream: str) -> Sequence[str]:
+    """Set it up; the command that runs it."""
+    text = documented(
+        "nginx",
+        ("unix:/run/progress-ledger/http.sock", upstream),
+        ("listen 443 ssl;", f"listen unix:{place};"),
+    )
     paths = "".join(
         f"{name}_temp_path {folder}/{name};\n"
         for name in ("client_body", "proxy", "fastcgi", "uwsgi", "scgi")
@@ -47,13 +53,34 @@ async def behind_nginx(folder: Path, upstream: str) -> AsyncIterator[httpx.Async
         f"daemon off;\nmaster_process off;\npid {folder}/nginx.pid;\nerror_log {folder}/error.log;\n"
         f"events {{}}\nhttp {{\naccess_log off;\ngzip on;\n{paths}{text}\n}}\n"
     )
-    errors = str(folder / "error.log")
-    process = await anyio.open_process(["nginx", "-c", str(config), "-e", errors, "-p", str(folder)])
+    return ["nginx", "-c", str(config), "-e", str(folder / "error.log"), "-p", str(folder)]
+
+
+def caddy(folder: Path, place: Path, upstream: str) -> Sequence[str]:
+    """Set it up; the command that runs it."""
+    text = documented(
+        "caddy",
+        ("unix//run/progress-ledger/http.sock", upstream),
+        (f"{NAME} {{", f"http://{NAME} {{\nbind unix/{place}"),
+    )
+    config = folder / "Caddyfile"
+    config.write_text(f"{{\nadmin off\nauto_https off\nstorage file_system {folder}/caddy\n}}\n{text}")
+    return ["caddy", "run", "--adapter", "caddyfile", "--config", str(config)]
+
+
+@contextlib.asynccontextmanager
+async def behind(proxy: Set, folder: Path, upstream: str) -> AsyncIterator[httpx.AsyncClient]:
+    """A client of the proxy before ``upstream``."""
+    place = folder / "front.sock"
+    command = proxy(folder, place, upstream)
+    environment = os.environ | {"XDG_CONFIG_HOME": str(folder)}
+    with (folder / "said").open("wb") as said:
+        process = await anyio.open_process(command, stdout=said, stderr=said, env=environment)
     try:
         with anyio.fail_after(BOUND):
             # Another program makes the file: nothing here can be waited for.
             while not place.exists():
-                assert process.returncode is None, (folder / "error.log").read_text()
+                assert process.returncode is None, (folder / "said").read_text()
                 await anyio.sleep(0.02)
         transport = httpx.AsyncHTTPTransport(uds=str(place))
         async with httpx.AsyncClient(transport=transport, base_url=f"http://{NAME}", timeout=BOUND) as http:
@@ -64,7 +91,14 @@ async def behind_nginx(folder: Path, upstream: str) -> AsyncIterator[httpx.Async
         await process.aclose()
 
 
-async def test_a_stream_passes_nginx_unbuffered_and_resumes_through_it(tmp_path: Path) -> None:
+PROXIES = [
+    pytest.param(proxy, id=proxy.__name__, marks=pytest.mark.needs(proxy.__name__))
+    for proxy in (nginx, caddy)
+]
+
+
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_a_stream_passes_a_proxy_unbuffered_and_resumes_through_it(proxy: Set, tmp_path: Path) -> None:
     path = tmp_path / "p.db"
     _, text = TokenFile(tokens_path(path), time.time).make("operator")
     bearer = {"Authorization": f"Bearer {text}"}
@@ -75,7 +109,7 @@ async def test_a_stream_passes_nginx_unbuffered_and_resumes_through_it(tmp_path:
 
     async with (
         serving(path, "--allow-host", NAME, "--trusted-proxy", "127.0.0.1") as server,
-        behind_nginx(tmp_path, server.url.removeprefix("http://")) as http,
+        behind(proxy, tmp_path, server.url.removeprefix("http://")) as http,
     ):
         assert (await http.get("/v1/runs")).status_code == 401
         made = await http.post("/v1/runs", json={"kind": "k", "run_id": "r", "total": 9}, headers=bearer)
@@ -110,12 +144,15 @@ async def test_a_stream_passes_nginx_unbuffered_and_resumes_through_it(tmp_path:
         assert (await http.get("/v1/runs/r/stream", headers=last)).status_code == 204
 
 
-async def test_through_nginx_a_page_signs_in_with_a_cookie_and_changes_things(tmp_path: Path) -> None:
+@pytest.mark.parametrize("proxy", PROXIES)
+async def test_through_a_proxy_a_page_signs_in_with_a_cookie_and_changes_things(
+    proxy: Set, tmp_path: Path
+) -> None:
     path = tmp_path / "p.db"
     _, text = TokenFile(tokens_path(path), time.time).make("operator")
     async with (
         serving(path, "--allow-host", NAME, "--trusted-proxy", "127.0.0.1") as server,
-        behind_nginx(tmp_path, server.url.removeprefix("http://")) as http,
+        behind(proxy, tmp_path, server.url.removeprefix("http://")) as http,
     ):
         assert (await http.get("/")).status_code == 200
         own = {"Origin": f"http://{NAME}"}
