@@ -5,7 +5,7 @@ import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, cast, get_args
 
 import anyio
 from anyio.abc import TaskGroup
@@ -50,7 +50,12 @@ async def open_log(
     read_only: bool = False,
     clock: Callable[[], float] = time.time,
 ) -> AsyncGenerator[EventLog, None]:
-    """The engine for ``path``: a SQLite file, or for ``":memory:"`` one that is lost with the process."""
+    """The engine for ``path``: a SQLite file, or for ``":memory:"`` one that is lost with the process.
+
+    Raises what :meth:`Ledger.open` raises.
+    """
+    if durability not in get_args(Durability):
+        raise ValueError(f"durability must be 'power' or 'process', not {durability!r}.")
     if str(path) == ":memory:":
         memory = MemoryLog()
         try:
@@ -107,7 +112,8 @@ class Ledger(Reporting):
         interrupts the active runs of dead processes of this owner, and while it is open those whose leases
         run out.
 
-        Raises NotALedger, NewerLedger, ReadOnly, Locked, DiskFull or Unavailable.
+        Raises NotALedger, NewerLedger, ReadOnly, Locked, DiskFull or Unavailable, and ValueError for another
+        ``durability``.
         """
         async with open_log(
             path, durability=durability, busy_timeout=busy_timeout, read_only=read_only, clock=clock

@@ -43,6 +43,15 @@ async def test_memory_and_files_are_opened_by_their_name(tmp_path: Path) -> None
         await log.head()
 
 
+@pytest.mark.parametrize("name", [":memory:", "a.db"])
+async def test_another_durability_is_refused_in_a_sentence(tmp_path: Path, name: str) -> None:
+    durability: Any = "none"
+    with pytest.raises(ValueError, match="'power' or 'process', not 'none'"):
+        async with Ledger.open(name if name == ":memory:" else tmp_path / name, durability=durability):
+            raise AssertionError
+    assert not (tmp_path / "a.db").exists()
+
+
 async def test_a_run_is_created_appended_to_and_read_back(tmp_path: Path) -> None:
     async with Ledger.open(tmp_path / "log.db", owner="me", clock=lambda: 1_795_300_000.0) as ledger:
         created = await ledger.create(RunSpec(kind="k"), run_id="r", queued=True)
