@@ -6,7 +6,7 @@ from typing import Any
 
 import msgspec
 
-from ..events import MAX_COUNT
+from ..events import ACTIVE, MAX_COUNT
 from ..log import RunFilter, RunHead
 from ..pattern import as_glob
 
@@ -70,16 +70,26 @@ def select_runs(
         terms.append(term)
         parameters.extend(_sound(value) if isinstance(value, str) else value for value in values)
 
-    for column in ("kind", "scope", "parent", "slot"):
-        value = getattr(where, column)
+    kind = "kind"
+    if where.statuses is not None and where.statuses <= ACTIVE:
+        # The words of an index: of all runs the few that are active are looked at. The plus keeps SQLite
+        # from looking through all that a kind ever had instead.
+        terms.append("status IN ('queued', 'running', 'paused')")
+        kind = "+kind"
+    for column, value in (
+        (kind, where.kind),
+        ("scope", where.scope),
+        ("parent", where.parent),
+        ("slot", where.slot),
+    ):
         if value is not None:
             need(f"{column} = ?", value)
-    for column, values in (("status", where.statuses), ("run_id", where.run_ids), ("kind", where.kinds)):
+    for column, values in (("status", where.statuses), ("run_id", where.run_ids), (kind, where.kinds)):
         if values is not None:
             listed = msgspec.json.encode([_sound(each) for each in sorted(values)]).decode()
             need(f"{column} IN (SELECT value FROM json_each(?))", listed)
     if where.kind_pattern is not None:
-        need("kind GLOB ?", as_glob(where.kind_pattern))
+        need(f"{kind} GLOB ?", as_glob(where.kind_pattern))
     sign = "<" if backwards else ">"
     beyond = () if after is None else (min(after, MAX_COUNT),)
     for key, value in where.labels:

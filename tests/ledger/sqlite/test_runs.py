@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from progress_ledger.ledger.events import ACTIVE
 from progress_ledger.ledger.log import RunFilter, RunHead
 from progress_ledger.ledger.sqlite.file import connect_writer
 from progress_ledger.ledger.sqlite.runs import HEAD_COLUMNS, head_of, select_runs, teach
@@ -51,6 +52,28 @@ def test_pages_come_in_order_of_an_index_and_are_never_sorted(
 ) -> None:
     sql, parameters = select_runs(where, HEAD_COLUMNS, after=5, backwards=True, limit=10)
     steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    assert not any("TEMP B-TREE" in step for step in steps), steps
+    connection.close()
+
+
+@pytest.mark.parametrize(
+    "where",
+    [
+        RunFilter(statuses=frozenset({"running"})),
+        RunFilter(statuses=ACTIVE, kind="k"),
+        RunFilter(statuses=ACTIVE, kinds=frozenset({"k", "l"})),
+        RunFilter(statuses=ACTIVE, kind_pattern="k*"),
+        RunFilter(statuses=ACTIVE, q="x"),
+    ],
+    ids=repr,
+)
+def test_active_runs_are_found_without_a_look_at_the_ended_ones(
+    connection: sqlite3.Connection, where: RunFilter
+) -> None:
+    teach(connection)
+    sql, parameters = select_runs(where, HEAD_COLUMNS, backwards=True, limit=10)
+    steps = [row[3] for row in connection.execute(f"EXPLAIN QUERY PLAN {sql}", parameters)]
+    assert "run_active" in steps[0], steps
     assert not any("TEMP B-TREE" in step for step in steps), steps
     connection.close()
 
