@@ -250,8 +250,11 @@ class EventLog(Protocol):
         """The run's head, or None."""
         ...
 
-    async def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, RunHead]:
-        """The heads of those that exist, read at one moment."""
+    async def runs_by_id(self, run_ids: Iterable[str], *, children: int = 0) -> dict[str, RunHead]:
+        """The heads of those that exist, read at one moment.
+
+        With ``children`` there are also those of their active children, at most so many.
+        """
         ...
 
     async def runs(

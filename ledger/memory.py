@@ -7,6 +7,7 @@ import secrets
 from bisect import bisect_right
 from collections import Counter
 from collections.abc import Iterable, Sequence
+from itertools import islice
 from typing import Literal
 
 from .batch import Known, World, known_of, needs, plan
@@ -79,9 +80,13 @@ class MemoryLog:
         self._open()
         return self._heads.get(run_id)
 
-    async def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, RunHead]:
+    async def runs_by_id(self, run_ids: Iterable[str], *, children: int = 0) -> dict[str, RunHead]:
         self._open()
-        return {run_id: self._heads[run_id] for run_id in run_ids if run_id in self._heads}
+        wanted = set(run_ids)
+        if children:
+            active = (head for head in self._heads.values() if head.parent in wanted and head.active)
+            wanted.update([head.run_id for head in islice(active, children)])
+        return {run_id: self._heads[run_id] for run_id in wanted if run_id in self._heads}
 
     async def runs(
         self,

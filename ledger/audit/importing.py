@@ -11,7 +11,7 @@ from msgspec import Struct
 from ..errors import LedgerError
 from ..events import TERMINAL
 from ..sqlite import SQLiteLog
-from ..sqlite.importing import import_run
+from ..sqlite.importing import import_run, pages_of_run
 from .bundle import BundleDamaged, parse_line
 from .note import VerifierKey
 from .verdict import open_bundle, verify_bundle
@@ -64,7 +64,9 @@ async def import_bundle(
                 continue
             del waiting[event.run_id]
             try:
-                fresh = await log.on_writer(partial(import_run, run_id=event.run_id, bodies=bodies))
+                fresh = await log.on_writer(
+                    partial(import_run, run_id=event.run_id, bodies=bodies), pages=pages_of_run(bodies)
+                )
             except LedgerError as error:
                 report.refused[event.run_id] = str(error)
                 continue

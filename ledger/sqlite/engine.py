@@ -44,6 +44,8 @@ __all__ = ("CHECKPOINT_PAGES", "HEADS_KEPT", "SQLiteLog")
 
 _T = TypeVar("_T")
 
+_ACTIVE = "('queued', 'running', 'paused')"
+
 CHECKPOINT_PAGES = 1000
 """About how many pages the write-ahead log may grow before it is folded into the file. A short one that is
 used again commits 1.4 times faster than one that grows."""
@@ -165,8 +167,8 @@ class SQLiteLog:
     async def run(self, run_id: str) -> RunHead | None:
         return (await self.runs_by_id((run_id,))).get(run_id)
 
-    async def runs_by_id(self, run_ids: Iterable[str]) -> dict[str, RunHead]:
-        return await self._read(_heads, list(run_ids))
+    async def runs_by_id(self, run_ids: Iterable[str], *, children: int = 0) -> dict[str, RunHead]:
+        return await self._read(_heads, list(run_ids), children)
 
     async def runs(
         self,
@@ -212,11 +214,14 @@ class SQLiteLog:
             await self._writer.close()
         self._lock.close()
 
-    async def on_writer(self, function: Callable[[sqlite3.Connection], _T], *, exclusive: bool = False) -> _T:
+    async def on_writer(
+        self, function: Callable[[sqlite3.Connection], _T], *, exclusive: bool = False, pages: int = 0
+    ) -> _T:
         """Run ``function(connection)`` in a write transaction of its own, after what is queued.
 
         For derived tables that are kept beside the log; keep it short, appends wait for it. With
-        ``exclusive`` there is no transaction, for statements that SQLite runs only outside of one.
+        ``exclusive`` there is no transaction, for statements that SQLite runs only outside of one. ``pages``
+        is about how many it adds to the write-ahead log: who writes much also folds that into the file.
         """
 
         def call(connection: sqlite3.Connection) -> _T:
@@ -224,7 +229,10 @@ class SQLiteLog:
                 if exclusive:
                     return function(connection)
                 with transaction(connection):
-                    return function(connection)
+                    result = function(connection)
+                if pages:
+                    self._wrote(connection, pages)
+                return result
 
         return await self._write(call)
 
@@ -345,14 +353,20 @@ def _all(connection: sqlite3.Connection, sql: str, parameters: Sequence[object])
     return connection.execute(sql, parameters).fetchall()
 
 
-def _heads(connection: sqlite3.Connection, run_ids: Sequence[str]) -> dict[str, RunHead]:
+def _heads(connection: sqlite3.Connection, run_ids: Sequence[str], children: int = 0) -> dict[str, RunHead]:
     found: dict[str, RunHead] = {}
     for start in range(0, len(run_ids), 500):
         # What is not ASCII is no run's id, and what is not even a text's may not be bound.
         some = [run_id for run_id in run_ids[start : start + 500] if run_id.isascii()]
         marks = ", ".join("?" * len(some))
         sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE run_id IN ({marks})"
-        for row in connection.execute(sql, some):
+        rows = connection.execute(sql, some).fetchall()
+        if children > 0:
+            sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE parent IN ({marks}) AND status IN {_ACTIVE} LIMIT ?"
+            more = connection.execute(sql, (*some, children)).fetchall()
+            children -= len(more)
+            rows += more
+        for row in rows:
             head = head_of(row)
             found[head.run_id] = head
     return found

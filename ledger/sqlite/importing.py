@@ -19,7 +19,12 @@ from .export import read_run_rows
 from .file import queries
 from .plan import MARK_EVERY
 
-__all__ = ("import_run",)
+__all__ = ("import_run", "pages_of_run")
+
+
+def pages_of_run(bodies: Sequence[bytes]) -> int:
+    """About how many pages :func:`import_run` adds to the write-ahead log."""
+    return 8 + sum(map(len, bodies)) // 3600
 
 
 def import_run(connection: sqlite3.Connection, run_id: str, bodies: Sequence[bytes]) -> bool:

@@ -181,6 +181,21 @@ async def test_a_head_says_what_the_run_is_and_where_it_stands(log: EventLog) ->
     assert await log.runs_by_id(["r", "nobody", "r", "ü", "\udc00"]) == {"r": head}
 
 
+async def test_heads_come_with_those_of_active_children_when_asked_for_as_many(log: EventLog) -> None:
+    await accepted(log, creation("p"))
+    await accepted(log, creation("q"))
+    for number in range(4):
+        spec = RunSpec(kind="k", parent="q" if number == 3 else "p")
+        await accepted(log, creation(f"c{number}", spec))
+    await accepted(log, append("c1", draft(Completed())))
+    assert set(await log.runs_by_id(["p"])) == {"p"}
+    assert set(await log.runs_by_id(["p"], children=9)) == {"p", "c0", "c2"}
+    assert set(await log.runs_by_id(["p", "q", "nobody"], children=9)) == {"p", "q", "c0", "c2", "c3"}
+    assert len(await log.runs_by_id(["p", "q"], children=2)) == 4
+    found = await log.runs_by_id(["p"], children=9)
+    assert found["c0"] == await log.run("c0")
+
+
 async def _some_runs(log: EventLog) -> None:
     specs = {
         "a1": RunSpec(kind="a", scope="x", labels={"team": "red", "gate": "1"}, title="Größe"),

@@ -98,6 +98,21 @@ async def test_a_function_that_fails_in_a_transaction_leaves_nothing(tmp_path: P
         assert isinstance((await log.commit([_creation("r")], now=1.0)).outcomes[0], Accepted)
 
 
+async def test_who_writes_much_folds_the_write_ahead_log_into_the_file(tmp_path: Path) -> None:
+    path = tmp_path / "log.db"
+    async with SQLiteLog.open(path, now=1.0) as log:
+
+        def fill(connection: sqlite3.Connection) -> None:
+            value = bytes(400_000)
+            connection.execute("INSERT INTO document VALUES ('s', 'k', 1, ?)", (value,))
+
+        before = path.stat().st_size
+        await log.on_writer(fill, pages=sqlite.CHECKPOINT_PAGES - 1)
+        assert path.stat().st_size == before
+        await log.on_writer(lambda connection: None, pages=1)
+        assert path.stat().st_size > before + 400_000
+
+
 async def test_a_commit_that_fails_midway_leaves_nothing_and_forgets_what_it_knew(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
