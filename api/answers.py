@@ -40,7 +40,8 @@ class Answer(NamedTuple):
 class Answers:
     """Answers of active runs as of the newest event; those of one moment are kept until it has passed.
 
-    An event of any run ends the moment, because a run's ETA depends on its children's.
+    An event of any run ends the moment, because a run's ETA depends on its children's. While runs are shown
+    that are ahead of the fold, each answer is its own.
     """
 
     def __init__(self, service: Service) -> None:
@@ -53,14 +54,14 @@ class Answers:
     async def of(self, run_id: str, access: Access) -> Answer | None:
         """The run's answer; None when it is not active or the caller may not know of it.
 
-        It reflects every commit that any process had finished before the request was here.
+        It reflects every commit of the run that any process had finished before the request was here.
         Raises Unavailable when the log cannot be read.
         """
         projector = self._service.projector
         if not self._looked:
             head = self._service.ledger.log.glance()
             if head is None or projector.position < head:
-                await projector.caught_up()
+                await projector.caught_up((run_id,))
             else:
                 # Who comes before a callback that is made now was here before the look, and need not look
                 # again: of many readers at a time each would pay 5 µs for it.
@@ -68,12 +69,12 @@ class Answers:
                 asyncio.get_running_loop().call_soon(self._forget_look)
         position = projector.position
         now = self._service.ledger.clock()
-        if position != self._position or not 0.0 <= now - self._began <= FRESH_SECONDS:
+        if position != self._position or projector.ahead or not 0.0 <= now - self._began <= FRESH_SECONDS:
             self._kept.clear()
             self._position, self._began = position, now
         found = self._kept.get(run_id)
         if found is None:
-            state = projector.peek(run_id)
+            state = projector.newest(run_id)
             if state is None or state.finished_at is not None:
                 return None
             snapshot = projector.look(state, now)

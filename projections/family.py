@@ -1,6 +1,6 @@
 """Runs that have children: what is shown of a parent takes its running children into account."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 
 from progress_ledger.ledger.events import ACTIVE
 from progress_ledger.ledger.times import format_time
@@ -38,6 +38,10 @@ class Family:
         self._children = {}
         for state in states.values():
             self.folded(state)
+
+    def children(self, run_id: str) -> Collection[str]:
+        """The ids of its active children."""
+        return self._children.get(run_id, ())
 
     def view(self, state: RunState, now: float, states: Mapping[str, RunState]) -> Snapshot:
         """The run at ``now``, its active children among ``states`` taken into account."""

@@ -5,13 +5,14 @@ from typing import NamedTuple, TypeAlias
 
 from progress_ledger.ledger.codec import decode
 from progress_ledger.ledger.errors import Pruned, RunNotFound
-from progress_ledger.ledger.events import Event
+from progress_ledger.ledger.events import ACTIVE, Event
 from progress_ledger.ledger.log import EventLog, RunHead
 from progress_ledger.ledger.times import normalise_time
 
 from .history import Prior
 from .run import apply
 from .state import RunState
+from .states import States
 from .store import MARK_EVERY, StateStore
 
 __all__ = ("Page", "Past", "Point", "bare_state", "point_at")
@@ -121,6 +122,31 @@ class Past:
             else:
                 found.append(state)
         return found, lost
+
+    async def newest(self, run_ids: Sequence[str], states: States) -> dict[str, RunState]:
+        """The states, as of the newest event, of those runs that exist: of ended ones that left ``states``.
+
+        They are there again on return, with others' latest. Raises Unavailable.
+        """
+        heads = await self._log.runs_by_id(run_ids)
+        kept = await self._store.load(list(heads))
+        found: dict[str, RunState] = {}
+        for run_id, head in heads.items():
+            if head.first > states.position:
+                continue  # it began after whoever asks looked at the log
+            state = states.get(run_id) or kept.get(run_id)
+            if state is None or state.version < head.version:
+                try:
+                    state = await self.state_at(run_id, Point())
+                except Pruned:
+                    state = state or bare_state(head)
+            found[run_id] = state
+        states.keep(
+            state
+            for state in found.values()
+            if state.status not in ACTIVE and state.position <= states.position
+        )
+        return found
 
     async def _mark(self, head: RunHead, point: Point) -> RunState | None:
         newest = head.version if point.version is None else min(head.version, point.version)

@@ -1,12 +1,16 @@
 """What follows the fold of runs."""
 
+import logging
+from collections.abc import Callable
 from typing import Protocol
 
 from progress_ledger.ledger.log import Recorded
 
 from .state import RunState
 
-__all__ = ("Follower", "listens")
+__all__ = ("Follower", "Followers", "listens")
+
+_logger = logging.getLogger("progress_ledger.projections")
 
 
 class Follower(Protocol):
@@ -30,3 +34,40 @@ class Follower(Protocol):
 def listens(follower: Follower) -> bool:
     """Whether it has to be told of events now."""
     return not getattr(follower, "idle", False)
+
+
+class Followers:
+    """All that follow one fold. One that raises is logged, and told of the next event all the same."""
+
+    def __init__(self) -> None:
+        self._all: tuple[Follower, ...] = ()
+
+    def add(self, follower: Follower) -> Callable[[], None]:
+        """Tell it, too. Returns what stops it."""
+        self._all = (*self._all, follower)
+
+        def stop() -> None:
+            self._all = tuple(one for one in self._all if one is not follower)
+
+        return stop
+
+    @property
+    def listen(self) -> bool:
+        """Whether any of them has to be told of events now."""
+        return any(map(listens, self._all))
+
+    def tell(self, recorded: Recorded, state: RunState) -> None:
+        """See :meth:`Follower.folded`."""
+        for follower in self._all:
+            try:
+                follower.folded(recorded, state)
+            except Exception:
+                _logger.exception("a follower failed on position %d", recorded.event.position)
+
+    def settle(self, position: int) -> None:
+        """See :meth:`Follower.settled`; ``position`` is where the fold is."""
+        for follower in self._all:
+            try:
+                follower.settled()
+            except Exception:
+                _logger.exception("a follower failed at position %d", position)

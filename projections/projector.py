@@ -8,21 +8,24 @@ import asyncio
 import logging
 from collections.abc import AsyncGenerator, Callable, Generator, Iterable, Sequence
 from contextlib import asynccontextmanager, contextmanager
+from time import perf_counter
 from typing import NamedTuple
 
 import anyio
 
-from progress_ledger.ledger.errors import Closed, LedgerError, Pruned, Unavailable
+from progress_ledger.ledger.errors import Closed, LedgerError, Unavailable
 from progress_ledger.ledger.events import ACTIVE, Event
 from progress_ledger.ledger.ledger import Ledger
-from progress_ledger.ledger.log import Commit, Recorded, RunFilter
+from progress_ledger.ledger.log import Commit, RunFilter
 from progress_ledger.ledger.times import parse_time
 
+from .ahead import Ahead
+from .callers import Caller, Callers
 from .histories import Histories
 from .history import Prior
 from .parts import fold_from_zero
-from .past import Page, Past, Point, bare_state, point_at
-from .projection import Follower, listens
+from .past import Page, Past, Point, point_at
+from .projection import Follower, Followers
 from .saver import Saver
 from .snapshot import Snapshot
 from .state import RunState
@@ -34,8 +37,10 @@ __all__ = ("Projector", "ProjectorStatistics")
 
 _logger = logging.getLogger("progress_ledger.projections")
 
-_PAGE = 1_000
+_PAGE = 500
 _APART = 20_000
+_SLICE_SECONDS = 0.001
+_SLICE_STEP = 50
 _POLL_SECONDS = 0.05
 _RETRY_SECONDS = 1.0
 
@@ -58,8 +63,11 @@ class Projector:
         self._saver = Saver(ledger.log, self._store)
         self._past = Past(ledger.log, self._store, self._prior)
         self._states = States()
-        self._followers: tuple[Follower, ...] = ()
-        self._waiters: list[asyncio.Future[None]] = []
+        self._followers = Followers()
+        self._callers = Callers()
+        self._ahead = Ahead(ledger.log)
+        self._rest: Page = ()
+        self._pruned = False
         self._wake = asyncio.Event()
         self._head = 0
         self._closed = False
@@ -78,7 +86,11 @@ class Projector:
         stop = ledger.listen(projector._on_commit)
         try:
             # What was committed while the rest was folded elsewhere; from here on nothing passes unseen.
-            await projector._catch_up()
+            await projector._look(())
+            while projector.position < projector._head:
+                with projector._folding():
+                    await projector._fold_slice()
+                await projector._saver.make_room(projector._states)
             async with anyio.create_task_group() as tasks:
                 tasks.start_soon(projector._keep_up)
                 tasks.start_soon(projector._keep_saved)
@@ -88,7 +100,8 @@ class Projector:
                     tasks.cancel_scope.cancel()
         finally:
             stop()
-            projector._close()
+            projector._closed = True
+            projector._callers.fail(Closed(), projector._callers.take())
             with anyio.CancelScope(shield=True):
                 await projector._saver.save(projector._states)
 
@@ -96,6 +109,11 @@ class Projector:
     def position(self) -> int:
         """The position of the last event folded."""
         return self._states.position
+
+    @property
+    def ahead(self) -> bool:
+        """Whether :meth:`newest` shows a run further than :attr:`position`."""
+        return bool(self._ahead.beyond(self.position))
 
     @property
     def histories(self) -> Histories:
@@ -109,25 +127,22 @@ class Projector:
 
     def follow(self, follower: Follower) -> Callable[[], None]:
         """Tell ``follower`` of every event folded from now on. Returns what stops it."""
-        self._followers = (*self._followers, follower)
+        return self._followers.add(follower)
 
-        def stop() -> None:
-            self._followers = tuple(one for one in self._followers if one is not follower)
-
-        return stop
-
-    async def caught_up(self) -> int:
+    async def caught_up(self, run_ids: Iterable[str] | None = None) -> int:
         """Wait until every commit that any process had finished before the call is folded.
 
-        Returns the position reached. Raises Unavailable when the log cannot be read.
+        With ``run_ids`` it is enough that :meth:`newest` shows all of these runs and their active children,
+        which is sooner when much is behind. Returns the position reached.
+        Raises Unavailable when the log cannot be read.
         """
         if self._closed:
             raise Closed
         head = self._log.glance()
         if head is None or self.position < head:
-            self._waiters.append(waiter := asyncio.get_running_loop().create_future())
+            answered = self._callers.come(run_ids)
             self._wake.set()
-            await waiter
+            await answered
         return self.position
 
     def active(self) -> Iterable[RunState]:
@@ -143,17 +158,21 @@ class Projector:
         """The run's state when it is in memory, as every active run's is. Do not change it."""
         return self._states.get(run_id)
 
+    def newest(self, run_id: str) -> RunState | None:
+        """As :meth:`peek`, and ahead of :attr:`position` when :meth:`caught_up` was asked for the run."""
+        return self._ahead.beyond(self.position).get(run_id) or self._states.get(run_id)
+
     async def state(self, run_id: str) -> RunState | None:
         """The run's state as of the newest event, or None when there is no such run. Do not change it."""
         return (await self.states((run_id,))).get(run_id)
 
     async def states(self, run_ids: Sequence[str]) -> dict[str, RunState]:
         """The states of those runs that exist, in the order asked for."""
-        await self.caught_up()
-        found = {run_id: self._states.get(run_id) for run_id in run_ids}
+        await self.caught_up(run_ids)
+        found = {run_id: self.newest(run_id) for run_id in run_ids}
         missing = [run_id for run_id, state in found.items() if state is None]
         if missing:
-            found.update(await self._fetch(missing))
+            found.update(await self._past.newest(missing, self._states))
         return {run_id: state for run_id, state in found.items() if state is not None}
 
     async def snapshot(self, run_id: str, *, now: float | None = None) -> Snapshot | None:
@@ -168,7 +187,7 @@ class Projector:
 
     def look(self, state: RunState, now: float) -> Snapshot:
         """What a state of this projector looks like at ``now``, its active children taken into account."""
-        return self._states.family.view(state, now, self._states.active)
+        return self._states.family.view(state, now, self._ahead.over(self._states))
 
     async def snapshot_at(
         self, run_id: str, *, version: int | None = None, position: int | None = None, time: str | None = None
@@ -246,7 +265,7 @@ class Projector:
                 state = states.fold(recorded.event)
                 if state is None:
                     break
-                self._tell(recorded, state)
+                self._followers.tell(recorded, state)
             self._settle()
         if states.position < self._head:
             self._wake.set()
@@ -254,31 +273,43 @@ class Projector:
     async def _keep_up(self) -> None:
         pause = _POLL_SECONDS
         while True:
-            with anyio.move_on_after(pause):
-                await self._wake.wait()
+            if pause:
+                with anyio.move_on_after(pause):
+                    await self._wake.wait()
+            else:
+                # Between two slices the loop reads what has come in, and then begins to answer it.
+                await asyncio.sleep(0)
+                await asyncio.sleep(0)
             self._wake.clear()
-            waiters, self._waiters = self._waiters, []
+            callers = self._callers.take()
+            pause = 0.0
             try:
-                moved = await self._catch_up()
+                if callers or self.position >= self._head:
+                    await self._look(callers)
+                if self.position >= self._head:
+                    pause = _POLL_SECONDS
+                elif self._saver.crowded(self._states):
+                    pause = _POLL_SECONDS / 10
+                else:
+                    with self._folding():
+                        await self._fold_slice()
+                    if self.position >= self._head:
+                        pause = _POLL_SECONDS / 10  # little waits while others write
             except LedgerError as error:
                 pause = _RETRY_SECONDS
-                _fail(waiters, error)
+                self._callers.fail(error, callers)
             except BaseException:
-                _fail(waiters, Closed())
+                self._callers.fail(Closed(), callers)
                 raise
-            else:
-                pause = _POLL_SECONDS / 10 if moved else _POLL_SECONDS  # little waits while others write
-                for waiter in waiters:
-                    if not waiter.done():
-                        waiter.set_result(None)
 
-    async def _catch_up(self) -> bool:
-        head = await self._log.head()
-        self._head = max(self._head, head)
-        if behind := self.position < head:
+    async def _look(self, callers: Sequence[Caller]) -> None:
+        """Look at the log for those who came before: who can be answered is, the others wait for the fold."""
+        self._head = max(self._head, head := await self._log.head())
+        needed: dict[str, int] = {}
+        if self.position < head and (run_ids := {one for caller in callers for one in caller.runs or ()}):
             with self._folding():
-                await self._fold_up_to(head)
-        return behind
+                needed = await self._ahead.reach(run_ids, self._states, head)
+        self._callers.place(callers, fold=self.position, head=head, needed=needed)
 
     @contextmanager
     def _folding(self) -> Generator[None, None, None]:
@@ -293,26 +324,30 @@ class Projector:
                 f"The log cannot be folded beyond position {self.position} ({error!r}); run verify."
             ) from error
 
-    async def _fold_up_to(self, head: int) -> None:
-        pruned = False
-        while self.position < head:
-            page = await self._log.read(self.position, limit=_PAGE)
-            if not page:
-                # The newest positions were deleted; nothing will ever appear there.
-                self._states.position = max(self.position, head)
-                break
-            pruned = pruned or any(body is None for _, body in page)
-            await self._fold_rest(page)
-            self._settle()
-            await self._saver.make_room(self._states)
-        if pruned:
+    async def _fold_slice(self) -> None:
+        """Fold some of what is behind: as much as keeps nobody waiting for the loop."""
+        rest, self._rest = self._rest or await self._log.read(self.position, limit=_PAGE), ()
+        if not rest:
+            # The newest positions were deleted; nothing will ever appear there.
+            self._states.position = max(self.position, self._head)
+        start, until = 0, perf_counter() + _SLICE_SECONDS
+        while start < len(rest) and (not start or perf_counter() < until):
+            some = rest[start : start + _SLICE_STEP]
+            self._pruned = self._pruned or any(body is None for _, body in some)
+            await self._fold_rest(some)
+            start += len(some)
+        self._rest = rest[start:]
+        self._settle()
+        if self._pruned and (self.position >= self._head or self._callers.waits(self.position)):
             await self._drop_pruned()
+            self._pruned = False
+        self._callers.reached(self.position)
 
     async def _fold_rest(self, page: Page) -> None:
         """Fold a page whose runs may have to be brought here first."""
         start, without = 0, set[str]()
         while True:
-            tell = self._tell if any(map(listens, self._followers)) else None
+            tell = self._followers.tell if self._followers.listen else None
             if (start := self._states.fold_page(page, start, tell=tell, without=without)) == len(page):
                 return
             states, lost = await self._past.before(page[start:], self._states.active)
@@ -347,53 +382,16 @@ class Projector:
             if not head.active and head.last <= self.position:
                 self._states.drop(head.run_id)
 
-    def _tell(self, recorded: Recorded, state: RunState) -> None:
-        for follower in self._followers:
-            try:
-                follower.folded(recorded, state)
-            except Exception:
-                _logger.exception("a follower failed on position %d", recorded.event.position)
-
     def _settle(self) -> None:
-        for follower in self._followers:
-            try:
-                follower.settled()
-            except Exception:
-                _logger.exception("a follower failed at position %d", self.position)
+        self._followers.settle(self.position)
         self._saver.look_at(self._states)
-
-    async def _fetch(self, run_ids: Sequence[str]) -> dict[str, RunState]:
-        heads = await self._log.runs_by_id(run_ids)
-        kept = await self._store.load(list(heads))
-        found: dict[str, RunState] = {}
-        for run_id, head in heads.items():
-            state = self._states.get(run_id) or kept.get(run_id)
-            if state is None or state.version < head.version:
-                try:
-                    state = await self._past.state_at(run_id, Point())
-                except Pruned:
-                    state = state or bare_state(head)
-            found[run_id] = state
-        self._states.keep(state for state in found.values() if state.status not in ACTIVE)
-        return found
 
     def _prior(self, first: Event) -> Prior | None:
         state = self._states.get(first.run_id)
         return self.histories.prior(first) if state is None else state.prior
 
-    def _close(self) -> None:
-        self._closed = True
-        waiters, self._waiters = self._waiters, []
-        _fail(waiters, Closed())
-
     async def _keep_saved(self) -> None:
         while True:
             await self._saver.wait()
             with anyio.CancelScope(shield=True):
-                await self._saver.save(self._states)
-
-
-def _fail(waiters: Iterable[asyncio.Future[None]], error: LedgerError) -> None:
-    for waiter in waiters:
-        if not waiter.done():
-            waiter.set_exception(error)
+                await self._saver.save(self._states, gently=True)

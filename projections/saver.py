@@ -57,17 +57,21 @@ class Saver:
         elif states.unkept >= UNKEPT or len(states.marks) >= _MARKS:
             await self.save_ended(states)
 
+    def crowded(self, states: States) -> bool:
+        """Whether so much waits to be saved that nothing more should be folded before it is."""
+        return states.unkept >= _CROWDED * UNKEPT or len(states.marks) >= _CROWDED * _MARKS
+
     async def make_room(self, states: States) -> None:
         """Between two pages of a fold that readers wait for: save only what would fill the memory.
 
         All else is left to whoever waits for :meth:`wait`: a save stands in line behind others who write the
         file, for a second and more beside an import.
         """
-        if states.unkept >= _CROWDED * UNKEPT or len(states.marks) >= _CROWDED * _MARKS:
+        if self.crowded(states):
             await self.save_ended(states)
 
-    async def save(self, states: States) -> None:
-        """Keep all that changed, and move the checkpoint."""
+    async def save(self, states: States, *, gently: bool = False) -> None:
+        """Keep all that changed, and move the checkpoint; ``gently`` when others want the loop meanwhile."""
         position, ended, changed = states.position, states.ended(), states.changed()
         self._last = asyncio.get_running_loop().time()
         if position == states.saved:
@@ -76,7 +80,7 @@ class Saver:
             await self._store.save_marks(states.take_marks())
             # Histories come first: a start folds what came after the checkpoint, and an end twice is once.
             await states.histories.save(self._log)
-            await self._store.save([*ended, *changed], checkpoint=position)
+            await self._store.save([*ended, *changed], checkpoint=position, gently=gently)
         except LedgerError as error:
             self._failed(error)
             states.keep(ended[:-UNKEPT])

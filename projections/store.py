@@ -1,5 +1,6 @@
 """Run states beside the log, so that a start does not fold it all again, nor a look into the past."""
 
+from asyncio import sleep
 from collections.abc import Sequence
 
 import msgspec
@@ -20,6 +21,8 @@ MARK_EVERY = 4_096
 """A run's state is marked every so many versions: its past is never folded from further away."""
 
 _CHUNK = 500
+_STEP = 40
+_REST_SECONDS = 0.0005
 
 _encode = msgspec.msgpack.Encoder().encode
 _decode = msgspec.msgpack.Decoder(RunState).decode
@@ -67,10 +70,22 @@ class StateStore:
                 states[document.key] = state
         return states
 
-    async def save(self, states: Sequence[RunState], *, checkpoint: int | None = None) -> None:
-        """Keep ``states``; with ``checkpoint``, all that changed up to it are among them or kept before."""
+    async def save(
+        self, states: Sequence[RunState], *, checkpoint: int | None = None, gently: bool = False
+    ) -> None:
+        """Keep ``states``; with ``checkpoint``, all that changed up to it are among them or kept before.
+
+        ``gently`` leaves the loop to others again and again, and takes twice as long.
+        """
         for start in range(0, len(states), _CHUNK):
-            await self.keep([document_of(state) for state in states[start : start + _CHUNK]])
+            chunk: list[Document] = []
+            for state in states[start : start + _CHUNK]:
+                chunk.append(document_of(state))
+                if gently and len(chunk) % _STEP == 0:
+                    # A chunk as a whole would hold up the loop for ten milliseconds; and a turn of the loop
+                    # without a rest would be none for threads that wait to come to a word.
+                    await sleep(_REST_SECONDS)
+            await self.keep(chunk)
         if checkpoint is not None:
             await self._log.save_documents(SPACE, (), checkpoint=checkpoint)
 

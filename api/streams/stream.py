@@ -93,8 +93,11 @@ class Streams:
             raise RunNotFound(run_id) from None
         request = self._request(scope, query, run_id, RunFilter(run_ids=frozenset((run_id,))))
         body = _Body(scope, receive, send)
+        projector = self._service.projector
         with anyio.fail_after(self._settings.patience):
-            state = await self._service.projector.state(run_id)
+            # All that lies before, not only this run: the stream goes on from where the fold is.
+            await projector.caught_up()
+            state = projector.peek(run_id) or await projector.state(run_id)
         if state is None or not access_of(scope).sees(state.kind):
             raise RunNotFound(run_id)
         if state.finished_at is None:
@@ -103,9 +106,7 @@ class Streams:
         head = await self._service.ledger.log.run(run_id)
         if head is not None and head.pruned is not None:
             raise Pruned(run_id, head.pruned or None)
-        decision = decide(
-            request.last_event_id, epoch=self._fanout.epoch, head=self._service.projector.position
-        )
+        decision = decide(request.last_event_id, epoch=self._fanout.epoch, head=projector.position)
         if decision.status == "resumed" and decision.position >= state.position:
             await body.nothing()
         elif body.head_only:

@@ -10,7 +10,7 @@ from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Recorded
 from progress_ledger.projections import Follower, Projector, RunState
-from progress_ledger.projections.projection import listens
+from progress_ledger.projections.projection import Followers, listens
 
 pytestmark = pytest.mark.anyio
 
@@ -66,3 +66,17 @@ async def test_who_is_idle_need_not_be_told_what_others_wrote_and_misses_nothing
             await another.append("r", [Ticked(done=2)])
             await projector.caught_up()
         assert view.done == {"r": 2}
+
+
+def test_there_is_somebody_to_tell_while_any_follower_listens() -> None:
+    followers, sleeper = Followers(), Sleeper()
+    listened = [followers.listen]
+    followers.add(sleeper)
+    listened.append(followers.listen)
+    stop = followers.add(Sum())
+    listened.append(followers.listen)
+    stop()
+    listened.append(followers.listen)
+    sleeper.idle = False
+    listened.append(followers.listen)
+    assert listened == [False, False, True, False, True]

@@ -299,7 +299,7 @@ async def test_callers_at_one_time_share_one_look_that_began_after_they_came(led
             await until(lambda: looks == 1)
             for number in range(100):
                 tasks.start_soon(call, number)
-            await until(lambda: len(projector._waiters) >= 100)
+            await until(lambda: len(projector._callers) >= 100)
             assert looks == 1, "a look began while another was under way"
             gate.set()
         assert len(ended) == 101
@@ -372,7 +372,7 @@ async def test_nobody_waits_for_a_projector_that_is_closed(ledger: Ledger) -> No
             tasks.start_soon(wait, projector)
             await looking.wait()
             tasks.start_soon(wait, projector)
-            await until(lambda: bool(projector._waiters))
+            await until(lambda: bool(projector._callers))
         ask_with_patience(ledger, real)
     assert len(errors) == 2
     with pytest.raises(Closed):

@@ -53,10 +53,11 @@ async def test_the_checkpoint_moves_only_forward_and_only_when_told(log: EventLo
     assert await store.checkpoint() == 7
 
 
-async def test_many_states_are_saved_in_chunks_and_all_of_them(log: EventLog) -> None:
+@pytest.mark.parametrize("gently", [False, True])
+async def test_many_states_are_saved_in_chunks_and_all_of_them(log: EventLog, gently: bool) -> None:
     store = StateStore(log)
     states = [RunState(run_id=f"r{number}", position=number) for number in range(1_201)]
-    await store.save(states, checkpoint=1_200)
+    await store.save(states, checkpoint=1_200, gently=gently)
     assert len(await store.load([state.run_id for state in states])) == 1_201
 
 

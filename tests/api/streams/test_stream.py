@@ -20,6 +20,7 @@ from progress_ledger.ledger.events import (
     Paused,
     Resumed,
     Rewound,
+    RunSpec,
     Stage,
     StageChanged,
     Started,
@@ -371,6 +372,35 @@ async def test_a_log_that_is_far_behind_makes_a_stream_busy_and_never_an_error(
             assert [(frame.event, frame.data) for frame in asked.frames] == [
                 ("busy", {"reason": "not_ready"})
             ]
+
+
+async def test_a_stream_that_begins_while_others_write_misses_nothing_and_repeats_nothing(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "a.db"
+    async with hub(path) as made, Ledger.open(path, sweep=False, clock=made.clock) as other:
+        await made.begin("r", total=100)
+        early = late = made.connect("r")
+        await early.until(lambda one: len(one.frames) == 2)
+        for number in range(30):
+            run_id = f"their-{number}"
+            await other.create(RunSpec(kind="their"), run_id=run_id)
+            await other.append(run_id, [Ticked(done=done) for done in range(1, 40)])
+            await (made.ledger, other)[number % 2].append("r", [Ticked(done=number + 1)])
+            seen = await made.snapshot("r")
+            assert seen["done"] == number + 1
+            if number == 15:
+                late = made.connect("r")
+                await late.until(lambda one: len(one.frames) >= 2)
+                # All that was committed before it was asked for is in its snapshot.
+                assert late.frames[1].data["run"]["done"] == 16
+        for stream in (early, late):
+            await stream.until(lambda one: _patched(one.frames).get("done") == 30)
+            versions = [frame.data["event"]["version"] for frame in stream.frames if frame.event == "ticked"]
+            assert versions == list(range(versions[0], 32))
+            assert versions[0] == (2 if stream is early else 18)
+            assert _patched(stream.frames)["version"] == 31
+            await stream.cut()
 
 
 async def test_silence_is_broken_by_single_colon_lines(tmp_path: Path) -> None:
