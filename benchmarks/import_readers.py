@@ -28,11 +28,12 @@ from benchmarks.growth import multiply
 from benchmarks.harness import Report, machine, options, percentile
 from benchmarks.processes import cores, pinned, served
 from benchmarks.projection import pragmas_of, write_log
-from benchmarks.reads import PATH, is_whole
+from benchmarks.reads import is_whole, request_for
 
 UNIT = 10_000
 """Events that are written one by one; a longer bundle is made of copies of them."""
 
+READS = ("-m", "benchmarks.reads", "--runs", "1")
 PROGRAM = (sys.executable, "-c", "import sys; from progress_ledger.api.cli import main; sys.exit(main())")
 
 _TIMEOUT = 1_800.0
@@ -50,7 +51,7 @@ def make_bundle(folder: Path, events: int) -> Path:
 
 def waits_of(port: int, *, every: float) -> Iterator[float]:
     """Seconds that each answer took, asked for once in ``every`` seconds."""
-    request = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    request = request_for(0)
     with socket.create_connection(("127.0.0.1", port)) as one:
         one.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         one.settimeout(60.0)
@@ -112,7 +113,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         os.sched_setaffinity(0, {load})
         for number in range(chosen.repeat):
             path = folder / f"{number}.db"
-            with served(["-m", "benchmarks.reads", "--serve-ledger", str(path)], core) as (_, port):
+            with served([*READS, "--serve-ledger", str(path)], core) as (_, port):
                 idle += islice(waits_of(port, every=1 / chosen.rate), int(chosen.idle * chosen.rate))
                 with importing(bundle, path, load) as process:
                     began = time.perf_counter()

@@ -7,13 +7,16 @@ uvloop; the readers are raw sockets of this process on another core, each asking
 Answers are counted by the clock, and once more by the processor time that the server took: on a machine with
 neighbours the second says more.
 
-What this does not show: networks, TLS, a server that writes meanwhile, and readers of many different runs
-(here all ask for one, so that most of them share what was encoded for another one in the same moment).
+The readers ask for one run, so that most of them share what was made for another one in the same moment; and
+once more for many runs in turn, where there is next to nothing to share.
+
+What this does not show: networks, TLS, and a server that writes meanwhile.
 """
 
 from __future__ import annotations
 
 import asyncio
+import itertools
 import os
 import select
 import signal
@@ -36,17 +39,18 @@ from starlette.routing import Route
 from benchmarks.harness import Report, interleave, machine, medians, options, percentile, spread
 from benchmarks.processes import cores, cpu_seconds, served
 from progress_ledger.api.server import bind, serve
+from progress_ledger.ledger.door import draft_event, draft_run
 from progress_ledger.ledger.events import RunSpec, Stage, StageChanged, Ticked
 from progress_ledger.ledger.ledger import Ledger
+from progress_ledger.ledger.log import Append
 
 RUN = "bench"
-PATH = f"/v1/runs/{RUN}"
 
 _STUCK_SECONDS = 20.0
 
 
-async def serve_ledger(path: Path) -> None:
-    """The ledger as its users serve it, with one run under way, until standard input ends."""
+async def serve_ledger(path: Path, runs: int) -> None:
+    """The ledger as its users serve it, with so many runs under way, until standard input ends."""
     spec = RunSpec(
         kind="bulk_qa",
         title="Check the sheets of the autumn batch",
@@ -55,13 +59,16 @@ async def serve_ledger(path: Path) -> None:
         labels={"shop": "7"},
     )
     async with Ledger.open(path) as ledger:
-        await ledger.create(spec, run_id=RUN)
-        await ledger.append(
-            RUN, [StageChanged(stage="extract"), Ticked(done=291), StageChanged(stage="check")]
-        )
+        names = [f"{RUN}{number}" for number in range(runs)]
+        begin = [
+            draft_run(spec),
+            *map(draft_event, (StageChanged(stage="extract"), Ticked(done=291), StageChanged(stage="check"))),
+        ]
+        await ledger.append_many([Append(run_id=name, drafts=begin) for name in names])
         for done in range(1, 21):
             counts = {"passed": done, "failed": 0}
-            await ledger.append(RUN, [Ticked(done=done, counts=counts, message=f"{done}/291 sheets")])
+            tick = draft_event(Ticked(done=done, counts=counts, message=f"{done}/291 sheets"))
+            await ledger.append_many([Append(run_id=name, drafts=[tick]) for name in names])
     ended = asyncio.create_task(_until_told())
     await serve(path, port=0, listening=lambda url: print(url.rpartition(":")[2], flush=True))
     await ended
@@ -94,10 +101,10 @@ async def _until_told() -> None:
 
 
 class Readers:
-    """So many connections that ask again and again, each one question at a time."""
+    """So many connections that ask again and again, each one question at a time, for ``runs`` in turn."""
 
-    def __init__(self, port: int, count: int) -> None:
-        self._request = f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+    def __init__(self, port: int, count: int, runs: int = 1) -> None:
+        self._requests = itertools.cycle([request_for(number) for number in range(runs)])
         self._poll = select.epoll()
         self._sockets: dict[int, socket.socket] = {}
         for _ in range(count):
@@ -115,7 +122,7 @@ class Readers:
         until = now + seconds
         for number, one in self._sockets.items():
             sent[number] = now
-            one.sendall(self._request)
+            one.sendall(next(self._requests))
         while sent:
             for number, _ in self._poll.poll(1.0):
                 one = self._sockets[number]
@@ -128,7 +135,7 @@ class Readers:
                 waits.append(now - sent[number])
                 if now < until:
                     sent[number] = now
-                    one.sendall(self._request)
+                    one.sendall(next(self._requests))
                 else:
                     del sent[number]
             if time.perf_counter() > until + _STUCK_SECONDS:
@@ -152,10 +159,15 @@ def is_whole(received: bytes) -> bool:
     return len(body) >= int(rest.partition(b"\r\n")[0])
 
 
+def request_for(number: int) -> bytes:
+    """The question for the run of that number."""
+    return f"GET /v1/runs/{RUN}{number} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode()
+
+
 def size_of(port: int) -> int:
     """Bytes of the body that a server answers."""
     with socket.create_connection(("127.0.0.1", port)) as one:
-        one.sendall(f"GET {PATH} HTTP/1.1\r\nHost: 127.0.0.1\r\n\r\n".encode())
+        one.sendall(request_for(0))
         received = b""
         while not is_whole(received):
             received += one.recv(65_536)
@@ -165,14 +177,16 @@ def size_of(port: int) -> int:
 def main(arguments: Sequence[str] | None = None) -> None:
     parser = options(__doc__.splitlines()[0] if __doc__ else "")
     parser.add_argument("--connections", type=int, nargs="+", default=[1, 32], help="readers at a time")
+    parser.add_argument("--runs", type=int, default=5_000, help="runs under way that are asked for in turn")
     parser.add_argument("--seconds", type=float, default=3.0, help="length of one measurement")
     parser.add_argument("--serve-ledger", type=Path, metavar="PATH", help="be the server, in this process")
     parser.add_argument("--serve-route", type=int, metavar="BYTES", help="be the peer, in this process")
     chosen = parser.parse_args(arguments)
     if chosen.serve_ledger or chosen.serve_route:
-        serving = (
-            serve_ledger(chosen.serve_ledger) if chosen.serve_ledger else serve_route(chosen.serve_route)
-        )
+        if chosen.serve_ledger:
+            serving = serve_ledger(chosen.serve_ledger, chosen.runs)
+        else:
+            serving = serve_route(chosen.serve_route)
         with asyncio.Runner(loop_factory=uvloop.new_event_loop) as runner:
             runner.run(serving)
         return
@@ -183,14 +197,14 @@ def main(arguments: Sequence[str] | None = None) -> None:
     waits: dict[str, list[float]] = {}
     per_cpu: dict[str, list[float]] = {}
     with tempfile.TemporaryDirectory(prefix="benchmark-reads-") as folder, ExitStack() as stack:
-        command = ["-m", "benchmarks.reads"]
+        command = ["-m", "benchmarks.reads", "--runs", str(chosen.runs)]
         ledger = stack.enter_context(served([*command, "--serve-ledger", f"{folder}/progress.db"], core))
         size = size_of(ledger[1])
         route = stack.enter_context(served([*command, "--serve-route", str(size)], core))
 
-        def side(name: str, server: tuple[int, int], count: int) -> float:
+        def side(name: str, server: tuple[int, int], count: int, runs: int) -> float:
             pid, port = server
-            readers = Readers(port, count)
+            readers = Readers(port, count, runs)
             try:
                 readers.ask(0.1)
                 busy, began = cpu_seconds(pid), time.perf_counter()
@@ -202,14 +216,15 @@ def main(arguments: Sequence[str] | None = None) -> None:
             per_cpu.setdefault(name, []).append(answers / max(cpu_seconds(pid) - busy, 0.01))
             return answers / seconds
 
-        results = interleave(
-            {
-                f"{which}, {count} at a time": partial(side, f"{which}, {count} at a time", server, count)
-                for count in chosen.connections
-                for which, server in (("ledger", ledger), ("bare route", route))
-            },
-            chosen.repeat,
-        )
+        most = max(chosen.connections)
+        asked = [
+            (f"{which}, {count} at a time", server, count, 1)
+            for count in chosen.connections
+            for which, server in (("ledger", ledger), ("bare route", route))
+        ]
+        many = f"ledger, {most} at a time, {chosen.runs} runs"
+        asked.append((many, ledger, most, chosen.runs))
+        results = interleave({one[0]: partial(side, *one) for one in asked}, chosen.repeat)
     report = Report("Snapshots beside bytes that are ready", described | {"bytes_per_answer": size})
     middle, middle_cpu = medians(results), medians(per_cpu)
     for name, value in middle.items():
@@ -218,10 +233,11 @@ def main(arguments: Sequence[str] | None = None) -> None:
         report.row(f"{name}: wait p50", percentile(waits[name], 50) * 1e3, "ms")
         report.row(f"{name}: wait p99", percentile(waits[name], 99) * 1e3, "ms")
     report.row("spread of one side, largest", max(map(spread, results.values())), "×")
-    most = max(chosen.connections)
     for cost, figures in (("", middle), (", per server CPU second", middle_cpu)):
-        ratio = figures[f"ledger, {most} at a time"] / figures[f"bare route, {most} at a time"]
+        bare = figures[f"bare route, {most} at a time"]
+        ratio = figures[f"ledger, {most} at a time"] / bare
         report.at_least(f"ledger / bare route, {most} at a time{cost}", ratio, 0.7)
+        report.row(f"ledger / bare route, {chosen.runs} runs{cost}", figures[many] / bare, "×")
     report.emit(as_json=chosen.json)
 
 
