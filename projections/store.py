@@ -21,6 +21,7 @@ MARK_EVERY = 4_096
 """A run's state is marked every so many versions: its past is never folded from further away."""
 
 _CHUNK = 500
+_SMALL_CHUNK = 120
 _STEP = 40
 _REST_SECONDS = 0.0005
 
@@ -75,14 +76,15 @@ class StateStore:
     ) -> None:
         """Keep ``states``; with ``checkpoint``, all that changed up to it are among them or kept before.
 
-        ``gently`` leaves the loop to others again and again, and takes twice as long.
+        ``gently`` leaves the loop and the file to others again and again, and takes twice as long.
         """
-        for start in range(0, len(states), _CHUNK):
+        size = _SMALL_CHUNK if gently else _CHUNK
+        for start in range(0, len(states), size):
             chunk: list[Document] = []
-            for state in states[start : start + _CHUNK]:
+            for state in states[start : start + size]:
                 chunk.append(document_of(state))
                 if gently and len(chunk) % _STEP == 0:
-                    # A chunk as a whole would hold up the loop for ten milliseconds; and a turn of the loop
+                    # A chunk as a whole would hold up the loop for two milliseconds; and a turn of the loop
                     # without a rest would be none for threads that wait to come to a word.
                     await sleep(_REST_SECONDS)
             await self.keep(chunk)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import gc
 import json
 import signal
 import socket
@@ -12,6 +13,7 @@ import anyio.lowlevel
 import httpx
 import pytest
 
+from progress_ledger.api import server
 from progress_ledger.api.server import bind, url_of
 from progress_ledger.ledger.ledger import Ledger
 from tests.api.asking import BOUND, Server, program, serving
@@ -150,3 +152,11 @@ def test_a_socket_has_a_small_send_buffer_and_a_url() -> None:
         assert url_of(listener) == f"http://127.0.0.1:{listener.getsockname()[1]}"
         # The kernel doubles what is asked for.
         assert listener.getsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF) <= 2 * 64 * 1024
+
+
+def test_the_cycle_collector_is_as_it_was_when_the_server_has_stopped() -> None:
+    before = gc.get_threshold()
+    with server._settled_heap():
+        assert gc.get_freeze_count() > 0
+    assert gc.get_freeze_count() == 0
+    assert gc.get_threshold() == before
