@@ -229,8 +229,8 @@ async def serve(
 @contextlib.contextmanager
 def _settled_heap() -> Generator[None, None, None]:
     # What is there at the start stays. Left to the cycle collector, it would be gone through again and again
-    # while requests wait: 40 ms each time, and once in some ten thousand folded runs. And a round through what
-    # is young would take 2 to 5 ms; three times as many take a third each.
+    # while requests wait: 40 ms each time, and once in some ten thousand folded runs. And a round through
+    # what is young would take 2 to 5 ms; three times as many take a third each.
     before = gc.get_threshold()
     gc.collect()
     gc.freeze()
