@@ -28,6 +28,8 @@ Order: TypeAlias = Literal["created", "-created"]
 STATUSES = ACTIVE | TERMINAL
 """Every status a run can have."""
 
+_MOST_LABELS = 64
+
 _ORDERS: dict[str, Order] = {"created": "created", "-created": "-created"}
 _FLAGS = {"true": True, "1": True, "false": False, "0": False}
 
@@ -56,6 +58,14 @@ def run_filter(query: QueryParams) -> RunFilter:
         if not key or not colon:
             raise _wrong("label", label, "write key:value")
         labels.append((key, value))
+    labels = list(dict.fromkeys(labels))
+    if len(labels) > _MOST_LABELS:
+        raise Refusal(
+            400,
+            "malformed",
+            f"{len(labels)} labels are asked for, and no run has more than {_MOST_LABELS}; ask for fewer.",
+            field="label",
+        )
     return RunFilter(
         kind=kinds[0] if len(kinds) == 1 else None,
         kinds=frozenset(kinds) if len(kinds) > 1 else None,

@@ -32,6 +32,13 @@ def test_all_filters_are_read() -> None:
     assert run_filter(QueryParams("kind=a&kind=b")).kinds == frozenset("ab")
 
 
+def test_more_labels_than_a_run_can_have_are_refused_and_repeated_ones_count_once() -> None:
+    asked = "&".join(f"label=k{number}:v" for number in range(64))
+    assert len(run_filter(QueryParams(f"{asked}&{asked}")).labels) == 64
+    with pytest.raises(Refusal, match="65 labels"):
+        run_filter(QueryParams(f"{asked}&label=more:v"))
+
+
 @given(st.integers(0, 10**17), st.sampled_from(["created", "-created"]))
 def test_a_cursor_comes_back_as_what_it_was(number: int, order: Order) -> None:
     cursor = make_cursor(number, order)
