@@ -25,7 +25,7 @@ from .histories import MAX_KINDS
 from .part import Folded, Order, read_folded
 from .states import Ends, States
 
-__all__ = ("MOST_PARTS", "PART_EVENTS", "fold_from_zero", "share_out")
+__all__ = ("Keep", "MOST_PARTS", "PART_EVENTS", "fold_from_zero", "share_out")
 
 _logger = logging.getLogger("progress_ledger.projections")
 
