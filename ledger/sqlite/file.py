@@ -87,8 +87,9 @@ def connect_writer(
         if path.exists() and not os.access(path, os.W_OK):
             # SQLite would open it all the same, and refuse the first append.
             raise ReadOnly(f"{path} cannot be written; check the rights of the file and of its folder.")
+        # Absolute, because SQLite may be built to read a name that begins with file: as an address.
         connection = sqlite3.connect(
-            path, timeout=busy_timeout, isolation_level=None, check_same_thread=False
+            path.absolute(), timeout=busy_timeout, isolation_level=None, check_same_thread=False
         )
         try:
             _recognise(connection, path)
@@ -119,7 +120,7 @@ def connect_reader(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
     with friendly(path):
         if not path.exists():
             raise Unavailable(f"There is no ledger at {path}; begin one by appending to it.")
-        uri = f"file:{quote(str(path))}?mode=ro"
+        uri = f"file://{quote(str(path.absolute()))}?mode=ro"
         connection = sqlite3.connect(
             uri, uri=True, timeout=busy_timeout, isolation_level=None, check_same_thread=False
         )

@@ -66,6 +66,15 @@ def test_every_named_query_is_one_statement() -> None:
         assert text.count(";") == 1, name
 
 
+@pytest.mark.parametrize("name", ["file:a.db", "file:a.db?mode=memory", "a b%20#?.db", "//{folder}/a.db"])
+def test_a_name_is_a_name_and_no_address(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str) -> None:
+    monkeypatch.chdir(tmp_path)
+    path = Path(name.format(folder=str(tmp_path).lstrip("/")))
+    _begin(path)
+    assert path.exists()
+    connect_reader(path, busy_timeout=0.1).close()
+
+
 def test_a_new_file_is_ours_and_says_so(tmp_path: Path) -> None:
     path = tmp_path / "log.db"
     connection = _write(path)
