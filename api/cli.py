@@ -8,8 +8,9 @@ import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
+from typing import TextIO, cast
 
-from progress_ledger.ledger.errors import LedgerError
+from progress_ledger.ledger.errors import InvalidRun, LedgerError, TooLarge
 
 from .commands import demo, doctor, eta, log, ls, pipe, serve, show, token, watch
 from .commands import exec as exec_command
@@ -40,6 +41,7 @@ _INTERRUPTED = 130
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run a command; returns its exit status and raises nothing."""
+    _open_standard_streams()
     # A terminal that cannot show a character gets another one, not an error.
     reconfigure = getattr(sys.stdout, "reconfigure", None)
     if reconfigure is not None:
@@ -58,12 +60,16 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return 0
     except (Usage, argparse.ArgumentTypeError) as error:
         return _complain(error, 2)
+    except (InvalidRun, TooLarge) as error:
+        # Of a run that the arguments describe.
+        return _complain(error, 2)
     except Refused as error:
         return _complain(error, 2 if error.status in (400, 422) else 1)
     except (LedgerError, ConnectionLost) as error:
         return _complain(error, 1)
     except OSError as error:
-        return _complain(f"{error.strerror or error}.", 1)
+        where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
+        return _complain(f"{where}{error.strerror or error}.", 1)
     except Exception as error:
         if os.environ.get("PROGRESS_LEDGER_TRACEBACK"):
             raise
@@ -81,6 +87,24 @@ def _parser() -> argparse.ArgumentParser:
     for command in _COMMANDS:
         command.add_parser(commands)
     return parser
+
+
+def _open_standard_streams() -> None:
+    # Whoever starts a daemon may have closed them. The next file or socket would take their numbers then, be
+    # written to by mistake, and make libuv abort the process when it is closed.
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            os.open(os.devnull, os.O_RDWR)  # takes the lowest number that is free
+    sys.stdin = sys.stdin or _nothing("r")
+    sys.stdout = sys.stdout or _nothing("w")
+    sys.stderr = sys.stderr or _nothing("w")
+
+
+def _nothing(mode: str) -> TextIO:
+    # Without an end of its own: it is open as long as the process is, and nobody is to be warned of that.
+    return cast("TextIO", open(os.open(os.devnull, os.O_RDWR), mode, closefd=False))
 
 
 def _complain(error: object, status: int) -> int:

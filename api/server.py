@@ -63,7 +63,14 @@ class Exposed(Exception):
 
 
 def bind(host: str, port: int) -> socket.socket:
-    """A listening socket; port 0 takes any free one. Raises OSError."""
+    """A listening socket; port 0 takes any free one. Raises OSError that names the address."""
+    try:
+        return _bound(host, port)
+    except OSError as error:
+        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
+
+
+def _bound(host: str, port: int) -> socket.socket:
     family, kind, protocol, _, address = socket.getaddrinfo(
         host, port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
     )[0]
@@ -93,6 +100,9 @@ def bind_uds(path: str | Path) -> socket.socket:
         os.chmod(place, 0o660)
         listener.listen(_BACKLOG)
         listener.setblocking(False)
+    except OSError as error:
+        listener.close()
+        raise OSError(error.errno, error.strerror, place) from error
     except BaseException:
         listener.close()
         raise

@@ -98,7 +98,7 @@ def _ended(states: States) -> Folded:
     return folded
 
 
-def main(order: BinaryIO = sys.stdin.buffer, out: BinaryIO = sys.stdout.buffer) -> None:
+def main(order: BinaryIO, out: BinaryIO) -> None:
     """Fold what the order says; leaves with an error, and nothing said, when that is impossible."""
 
     def tell(folded: Folded) -> None:
@@ -109,4 +109,4 @@ def main(order: BinaryIO = sys.stdin.buffer, out: BinaryIO = sys.stdout.buffer) 
 
 
 if __name__ == "__main__":
-    main()
+    main(sys.stdin.buffer, sys.stdout.buffer)

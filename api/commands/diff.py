@@ -2,7 +2,7 @@
 
 import argparse
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 from rich.table import Table
@@ -13,7 +13,7 @@ from progress_ledger.ledger.codec import ascii_json
 from ..console.client import get
 from ..console.terminal import console, for_people, plain, write_json
 from .loop import run_loop
-from .source import Commands, add_options, open_source
+from .source import Commands, add_options, open_source, path_of
 
 __all__ = ("add_parser", "differences")
 
@@ -74,7 +74,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _both(arguments: argparse.Namespace) -> list[dict[str, Any]]:
-    target = f"/v1/runs/{quote(arguments.run_id, safe='')}"
+    target = path_of(arguments.run_id)
     async with open_source(arguments.db, arguments.url) as source:
         return [
             _decode(await get(source, f"{target}?{urlencode({'at': at})}"))

@@ -9,7 +9,7 @@ import msgspec
 from ..console.client import get
 from ..console.terminal import console, duration, for_people, plain, write_json
 from .loop import run_loop
-from .source import Commands, Usage, add_options, open_source
+from .source import Commands, Usage, add_options, open_source, path_of
 
 __all__ = ("add_parser", "kind_lines", "run_lines")
 
@@ -38,7 +38,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 async def _eta(arguments: argparse.Namespace) -> None:
     if arguments.explain is not None:
-        target = f"/v1/runs/{quote(arguments.explain, safe='')}/eta"
+        target = f"{path_of(arguments.explain)}/eta"
     elif arguments.kind is not None:
         target = f"/v1/kinds/{quote(arguments.kind, safe='')}"
     else:

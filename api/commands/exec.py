@@ -115,8 +115,12 @@ class _Execution:
         open_ = True
         with stream:
             while data := stream.read(65_536):
-                if open_:
-                    open_ = _write(descriptor, data)
+                try:
+                    if open_:
+                        open_ = _write(descriptor, data)
+                except BrokenPipeError:
+                    # Whoever read has had enough: the command is to notice, as it would without exec.
+                    break
                 self._seen(reader, reader.feed(data), data, descriptor)
         self._seen(reader, reader.close(), b"", descriptor)
 
@@ -172,11 +176,13 @@ def _from_terminal() -> bool:
 
 
 def _write(descriptor: int, data: bytes) -> bool:
-    """Whether there is still somebody who reads."""
+    """Whether more can be written there. Raises BrokenPipeError when nobody reads any more."""
     view = memoryview(data)
     try:
         while view:
             view = view[os.write(descriptor, view) :]
+    except BrokenPipeError:
+        raise
     except OSError:
         return False
     return True

@@ -3,7 +3,6 @@
 import argparse
 from collections.abc import AsyncIterator
 from typing import Any
-from urllib.parse import quote
 
 import msgspec
 from rich.table import Table
@@ -11,7 +10,7 @@ from rich.table import Table
 from ..console.client import Reply, raise_for_problem
 from ..console.terminal import console, event_row, for_people, write_line
 from .loop import run_loop
-from .source import Commands, add_options, open_source
+from .source import Commands, add_options, open_source, path_of
 
 __all__ = ("add_parser",)
 
@@ -33,7 +32,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _log(arguments: argparse.Namespace) -> None:
-    target = f"/v1/runs/{quote(arguments.run_id, safe='')}/events?after={arguments.after}"
+    target = f"{path_of(arguments.run_id)}/events?after={arguments.after}"
     async with (
         open_source(arguments.db, arguments.url) as source,
         source.request("GET", target, headers={"Accept": "application/x-ndjson"}) as reply,

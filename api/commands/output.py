@@ -115,7 +115,7 @@ class OutputReader:
         where = names.get("total", 2 if match.groups > 1 else 0)
         try:
             return Reading(_whole(done), _whole(found[where]) if where and found[where] else None)
-        except (TypeError, ValueError):
+        except (TypeError, ValueError, OverflowError):
             return None
 
 

@@ -10,7 +10,6 @@ import re
 import time
 from contextlib import AsyncExitStack
 from typing import Any
-from urllib.parse import quote
 
 import anyio
 from rich.live import Live
@@ -28,7 +27,7 @@ from ..console.terminal import console, for_people, run_lines, write_line
 from ..drain import Drain
 from ..server import bind, drain_on_signals, serve_app, url_of
 from .loop import run_loop
-from .source import Commands, Usage, add_options, open_source
+from .source import Commands, Usage, add_options, open_source, path_of
 
 __all__ = ("add_parser",)
 
@@ -118,7 +117,7 @@ async def _serve(
 
 
 async def _events(arguments: argparse.Namespace) -> list[PlayedEvent]:
-    target = f"/v1/runs/{quote(arguments.run_id, safe='')}/events"
+    target = f"{path_of(arguments.run_id)}/events"
     async with (
         open_source(arguments.db, arguments.url) as source,
         source.request("GET", target, headers={"Accept": "application/x-ndjson"}) as reply,

@@ -97,7 +97,6 @@ def _seconds(told: float | str) -> float:
 
 
 def _port(text: str) -> int:
-    port = int(text)
-    if not 0 <= port <= 65_535:
-        raise argparse.ArgumentTypeError("a port is a number from 0 to 65535")
-    return port
+    if not text.isdecimal() or not int(text) <= 65_535:
+        raise argparse.ArgumentTypeError(f"{text[:40]!r} is no port; that is a number from 0 to 65535")
+    return int(text)

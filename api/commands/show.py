@@ -2,14 +2,14 @@
 
 import argparse
 from typing import Any
-from urllib.parse import quote, urlencode
+from urllib.parse import urlencode
 
 import msgspec
 
 from ..console.client import get
 from ..console.terminal import console, for_people, run_table, write_json
 from .loop import run_loop
-from .source import Commands, add_options, open_source
+from .source import Commands, add_options, open_source, path_of
 
 __all__ = ("add_parser",)
 
@@ -31,7 +31,7 @@ def _run(arguments: argparse.Namespace) -> int:
 
 
 async def _show(arguments: argparse.Namespace) -> None:
-    target = f"/v1/runs/{quote(arguments.run_id, safe='')}"
+    target = path_of(arguments.run_id)
     if arguments.at is not None:
         target += "?" + urlencode({"at": arguments.at})
     async with open_source(arguments.db, arguments.url) as source:

@@ -6,12 +6,15 @@ from collections.abc import AsyncGenerator
 from contextlib import asynccontextmanager
 from pathlib import Path
 from typing import NamedTuple, Protocol
+from urllib.parse import quote
 
+from progress_ledger.ledger.door import check_run_id
+from progress_ledger.ledger.errors import InvalidRun, RunNotFound
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.projections.projector import Projector
 
 from ..app import create_app
-from ..console.client import AppTransport, SocketTransport, Transport
+from ..console.client import AppTransport, SocketTransport, Transport, split_url
 
 __all__ = (
     "DEFAULT_DB",
@@ -22,10 +25,13 @@ __all__ = (
     "add_source",
     "file_of",
     "open_source",
+    "path_of",
     "place_of",
 )
 
 DEFAULT_DB = "progress.db"
+
+_SHOWN = 200
 
 
 class Commands(Protocol):
@@ -61,11 +67,18 @@ def add_options(parser: argparse.ArgumentParser) -> None:
 
 
 def place_of(db: str | None, url: str | None) -> Place:
-    """What was asked for, else PROGRESS_LEDGER_DB, else PROGRESS_LEDGER_URL, else the default file."""
+    """What was asked for, else PROGRESS_LEDGER_DB, else PROGRESS_LEDGER_URL, else the default file.
+
+    Raises Usage for a URL that is none.
+    """
     if db is None and url is None:
         db = os.environ.get("PROGRESS_LEDGER_DB") or None
         url = None if db else os.environ.get("PROGRESS_LEDGER_URL") or None
     if url is not None:
+        try:
+            split_url(url)
+        except ValueError as error:
+            raise Usage(str(error)) from None
         return Place(None, url)
     return Place(Path(db or DEFAULT_DB), None)
 
@@ -76,6 +89,15 @@ def file_of(db: str | None) -> Path:
     return Path(db or os.environ.get("PROGRESS_LEDGER_DB") or DEFAULT_DB)
 
 
+def path_of(run_id: str) -> str:
+    """The address of the run in the API. Raises RunNotFound for what can be the id of none."""
+    try:
+        return f"/v1/runs/{quote(check_run_id(run_id), safe='')}"
+    except InvalidRun:
+        # Asked as it stands it would be another address: the list, the newest run, or none.
+        raise RunNotFound(run_id[:_SHOWN]) from None
+
+
 @asynccontextmanager
 async def open_source(db: str | None, url: str | None) -> AsyncGenerator[Transport, None]:
     """The API of that place. A file is only read, and must be there; a server gets PROGRESS_LEDGER_TOKEN.
@@ -84,11 +106,7 @@ async def open_source(db: str | None, url: str | None) -> AsyncGenerator[Transpo
     """
     place = place_of(db, url)
     if place.url is not None:
-        try:
-            transport = SocketTransport(place.url, token=os.environ.get("PROGRESS_LEDGER_TOKEN") or None)
-        except ValueError as error:
-            raise Usage(str(error)) from None
-        yield transport
+        yield SocketTransport(place.url, token=os.environ.get("PROGRESS_LEDGER_TOKEN") or None)
         return
     assert place.db is not None
     async with Ledger.open(place.db, read_only=True) as ledger, Projector.open(ledger) as projector:

@@ -1,9 +1,12 @@
 """``progress-ledger watch``: follow a run, or all active ones, until the end. Exit status 0: completed."""
 
 import argparse
+import signal
+import threading
 import time
 from collections import deque
-from contextlib import ExitStack
+from collections.abc import Generator
+from contextlib import ExitStack, contextmanager
 from typing import Any, cast
 from urllib.parse import quote
 
@@ -25,7 +28,7 @@ from ..console.watch_list import WatchList
 from ..console.watch_plain import PlainLog
 from ..console.watching import Viewer
 from .loop import run_loop
-from .source import Commands, add_options, open_source, place_of
+from .source import Commands, add_options, open_source, path_of, place_of
 
 __all__ = ("add_parser",)
 
@@ -46,14 +49,34 @@ def add_parser(commands: Commands) -> None:
 
 
 def _run(arguments: argparse.Namespace) -> int:
-    if arguments.run_id is not None:
-        run = run_loop(_watch, arguments)
-        return 0 if run.get("status") == "completed" else 1
+    told: list[int] = []
     try:
-        run_loop(_watch, arguments)
+        with _sigterm_like_ctrl_c(told):
+            run = run_loop(_watch, arguments)
     except KeyboardInterrupt:
-        pass
-    return 0
+        if told:
+            return 128 + signal.SIGTERM
+        if arguments.run_id is not None:
+            raise
+        return 0
+    return 0 if arguments.run_id is None or run.get("status") == "completed" else 1
+
+
+@contextmanager
+def _sigterm_like_ctrl_c(told: list[int]) -> Generator[None, None, None]:
+    # So that the terminal gets its cursor and its echo back.
+    def leave(number: int, frame: object) -> None:
+        told.append(number)
+        signal.raise_signal(signal.SIGINT)
+
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, before)
 
 
 async def _watch(arguments: argparse.Namespace) -> dict[str, Any]:
@@ -64,7 +87,7 @@ async def _watch(arguments: argparse.Namespace) -> dict[str, Any]:
     screen = _Screen(arguments, mode)
     run_id = arguments.run_id
     async with open_source(arguments.db, arguments.url) as source:
-        target = "/v1/stream" if run_id is None else f"/v1/runs/{quote(run_id, safe='')}/stream"
+        target = "/v1/stream" if run_id is None else f"{path_of(run_id)}/stream"
         if run_id is not None:
             run = msgspec.json.decode(await get(source, target.removesuffix("/stream")))
             if mode == "live":

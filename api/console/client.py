@@ -6,7 +6,7 @@ read as it comes. Asking a file goes through the very same application, so that 
 """
 
 from collections.abc import AsyncGenerator, AsyncIterator, Mapping
-from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from contextlib import AbstractAsyncContextManager, asynccontextmanager, suppress
 from typing import Protocol
 from urllib.parse import SplitResult, unquote, urlsplit
 
@@ -25,6 +25,7 @@ __all__ = (
     "Transport",
     "get",
     "raise_for_problem",
+    "split_url",
 )
 
 _CONNECT_SECONDS = 10.0
@@ -100,7 +101,7 @@ class SocketTransport:
     """Requests to a server at ``url``, each on a connection of its own, with ``token`` when there is one."""
 
     def __init__(self, url: str, *, token: str | None = None) -> None:
-        parts = _checked(url)
+        parts = split_url(url)
         self._token = token
         self.url = url.rstrip("/")
         self._tls = parts.scheme == "https"
@@ -254,11 +255,13 @@ def _scope(method: str, target: str, headers: Mapping[str, str]) -> Scope:
     }
 
 
-def _checked(url: str) -> SplitResult:
-    parts = urlsplit(url)
-    if parts.scheme not in ("http", "https") or not parts.hostname:
-        raise ValueError(f"{url!r} is no URL of a server; write http://HOST:PORT.")
-    return parts
+def split_url(url: str) -> SplitResult:
+    """The parts of a server's URL. Raises ValueError, with a sentence for people, when it is none."""
+    with suppress(ValueError):  # of a port or an address that cannot be, without a word for people
+        parts = urlsplit(url)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return parts
+    raise ValueError(f"{url!r} is no URL of a server; write http://HOST:PORT.")
 
 
 def _reason(error: BaseException) -> str:

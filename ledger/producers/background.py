@@ -12,7 +12,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Coroutine
-from concurrent.futures import Future
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import AbstractAsyncContextManager
 from typing import Any, TypeVar
 
@@ -41,6 +41,23 @@ EXIT_SECONDS = 5.0
 
 LINGER_SECONDS = 2.0
 """How long the thread outlives its last run, so that the next one need not open the ledger again."""
+
+
+class _Threads(ThreadPoolExecutor):
+    # Host names are looked up on the loop's executor, and the standard one takes nothing more once the
+    # process is ending: just when the last events go out.
+    def submit(self, fn: Callable[..., _T], /, *args: Any, **kwargs: Any) -> Future[_T]:
+        future: Future[_T] = Future()
+
+        def work() -> None:
+            if future.set_running_or_notify_cancel():
+                try:
+                    future.set_result(fn(*args, **kwargs))
+                except BaseException as error:
+                    future.set_exception(error)
+
+        threading.Thread(target=work, name="progress-ledger lookup", daemon=True).start()
+        return future
 
 
 class Background:
@@ -105,6 +122,7 @@ class Background:
 
     async def _main(self) -> None:
         self._loop = asyncio.get_running_loop()
+        self._loop.set_default_executor(_Threads())
         self._stop = asyncio.Event()
         self._sink = Reopening(_opener(self.target), answers_may_get_lost=bool(self.target.url))
         async with anyio.create_task_group() as tasks:

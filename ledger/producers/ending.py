@@ -32,6 +32,6 @@ def how_it_ended(error: BaseException | None, *, asked: bool = False, reason: st
 
 def describe(error: BaseException) -> str:
     """One line about an exception, cut to 4,000 characters."""
-    text = str(error)
+    text = plain_text(error)
     name = type(error).__name__
     return plain_text(f"{name}: {text}" if text else name)

@@ -35,7 +35,7 @@ from .merge import Merge
 from .outage import Outage
 from .outbox import Entry, Outbox, Reply
 from .sampler import Sampler
-from .sink import News, Sink
+from .sink import CALLERS_OWN, News, Sink
 
 __all__ = ("Feed", "FeedStatistics")
 
@@ -151,16 +151,16 @@ class Feed:
     async def begin(self) -> None:
         """Create the run, or join it.
 
-        Raises SlotTaken, RunExists, RunNotFound, RunEnded, InvalidRun and TooLarge. A ledger that is away
-        is waited for later, unless ``strict``: then it raises Unavailable.
+        Raises SlotTaken, RunExists, RunNotFound, RunEnded, InvalidRun and TooLarge. A ledger that is away,
+        or refuses for reasons of its own, is asked again later, unless ``strict``: then that raises too.
         """
         try:
             if self._attach:
                 await self._join()
             else:
                 await self._create()
-        except Unavailable as error:
-            if self.strict:
+        except LedgerError as error:
+            if self.strict or isinstance(error, CALLERS_OWN):
                 raise
             self._fail(error, [])
 
@@ -376,7 +376,7 @@ class Feed:
         self._intake.status = status
         self._lost += self._outbox.clear(RunEnded(self.run_id, status))
 
-    def _fail(self, error: Unavailable, batch: list[Entry]) -> None:
+    def _fail(self, error: LedgerError, batch: list[Entry]) -> None:
         self._outage.fail(error, self._loop.time())
         self._outbox.postpone(batch, uncertain=self.sink.answers_may_get_lost)
         self._speak(

@@ -7,7 +7,7 @@ and what was set. Nothing here waits, reads a clock or knows of a ledger.
 import sys
 from collections.abc import Callable, Mapping
 from threading import RLock
-from typing import SupportsInt
+from typing import Any, SupportsInt
 
 from msgspec import UNSET, UnsetType
 
@@ -144,7 +144,15 @@ class Merge:
 
     def _right(self, counts: Mapping[str, int] | None) -> list[tuple[str, int]]:
         right: list[tuple[str, int]] = []
-        for name, value in (counts or {}).items():
+        try:
+            pairs: list[tuple[Any, int]] = [] if counts is None else list(counts.items())
+        except Exception:
+            self._wrong(f"counts {_shown(counts)} is no mapping of names to numbers")
+            return right
+        for name, value in pairs:
+            if not isinstance(name, str):
+                self._wrong(f"count {_shown(name)}: a name is a text")
+                continue
             known = name in self._counts or name in self._set_counts
             full = not known and len(self._counts) + len(self._set_counts) + len(right) >= _NAMES
             if full or not 0 < len(name) <= 128:
@@ -157,10 +165,10 @@ class Merge:
         # What counts like an int (numpy's, say) is welcome; a float that happens to be whole is as well.
         try:
             right = isinstance(value, SupportsInt) and int(value) == value and 0 <= int(value) <= MAX_COUNT
-        except (ValueError, OverflowError):
-            right = False  # not a number, or infinite
+        except Exception:
+            right = False  # not a number, infinite, or an object of the caller's that fails itself
         if not right:
-            self._wrong(f"{value!r} is no whole number from 0 to 2**63 - 1")
+            self._wrong(f"{_shown(value)} is no whole number from 0 to 2**63 - 1")
             return False
         return True
 
@@ -194,9 +202,22 @@ def join_ticks(first: Ticked, second: Ticked) -> Ticked | None:
     )
 
 
+def _shown(value: object) -> str:
+    try:
+        return repr(value)
+    except Exception:
+        return f"<{type(value).__name__}>"
+
+
 def plain_text(text: object) -> str:
-    """``text`` as an event can carry it: cut to 4,000 characters, without NUL and lone surrogates."""
-    whole = str(text)
+    """``text`` as an event can carry it: cut to 4,000 characters, without NUL and lone surrogates.
+
+    Raises nothing: what cannot say what it is goes by the name of its type.
+    """
+    try:
+        whole = str(text)
+    except Exception:
+        whole = f"<{type(text).__name__}>"
     short = whole if len(whole) <= MAX_MESSAGE else whole[: MAX_MESSAGE - 1] + "…"
     if "\0" in short:
         short = short.replace("\0", "\N{SYMBOL FOR NULL}")

@@ -10,7 +10,7 @@ from typing import Any
 from msgspec import UNSET, UnsetType
 
 from ..door import check_run_id
-from ..errors import LedgerError, RunCancelled, RunEnded, RunExists, SlotTaken
+from ..errors import InvalidEvent, LedgerError, RunCancelled, RunEnded, RunExists, SlotTaken, TooLarge
 from ..events import (
     Cancelled,
     Completed,
@@ -206,7 +206,11 @@ class OpenRun:
             if self._over:
                 return None
             self._over = True
-        return self._outcome(*self._line.say(payload, self._line.options.patience))
+        try:
+            return self._outcome(*self._line.say(payload, self._line.options.patience))
+        except (InvalidEvent, TooLarge):
+            self._over = False  # it was no end, and leaving makes one
+            raise
 
     def leave(self, error: BaseException | None) -> None:
         """End the run as its body ended, or let an attached one go."""

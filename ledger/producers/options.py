@@ -1,5 +1,6 @@
 """What a producer may say about its run and about itself, before and while it reports."""
 
+import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -7,6 +8,7 @@ import msgspec
 from msgspec import UnsetType
 
 from ..door import draft_run
+from ..errors import InvalidRun
 from ..events import RunSpec, Stage, Ticked
 from ..liveness.owner import owner_of
 from .merge import plain_text
@@ -23,7 +25,7 @@ class RunOptions(msgspec.Struct, kw_only=True, frozen=True):
     ``attach`` joins an active run and ends nothing; ``queued`` begins it waiting; ``strict`` raises every
     fault of the ledger; ``raise_on_cancel`` raises RunCancelled at the next call after a cancel request;
     ``interval`` is the least number of seconds between two merged ticks; ``patience`` how long leaving the
-    run waits for its end to be written.
+    run waits for its end to be written. Raises ValueError for what is no number of seconds.
     """
 
     attach: bool = False
@@ -32,6 +34,12 @@ class RunOptions(msgspec.Struct, kw_only=True, frozen=True):
     raise_on_cancel: bool = False
     interval: float = 0.25
     patience: float = 5.0
+
+    def __post_init__(self) -> None:
+        told: dict[str, object] = {"interval": self.interval, "patience": self.patience}
+        for name, seconds in told.items():
+            if not isinstance(seconds, int | float) or not 0 <= seconds < math.inf:
+                raise ValueError(f"{name} {seconds!r} is no number of seconds from 0.")
 
 
 def make_spec(
@@ -54,6 +62,8 @@ def make_spec(
 
     Raises InvalidRun or TooLarge when the ledger would refuse it.
     """
+    if isinstance(stages, str):
+        raise InvalidRun(f"stages is a list of names, not a text; write [{stages[:80]!r}].", field="stages")
     spec = RunSpec(
         kind=kind,
         scope=scope,

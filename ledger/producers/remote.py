@@ -16,7 +16,7 @@ import msgspec
 
 from ..codec import ascii_json
 from ..door import Draft, check_run_id, draft_event, draft_run
-from ..errors import Unavailable
+from ..errors import LedgerError, Unavailable
 from ..events import Payload, RunSpec
 from ..ids import new_run_id
 from ..liveness.owner import default_name
@@ -40,6 +40,8 @@ _CREATED = 201
 
 _IDS = 100
 
+_NEWEST = 1_000
+
 
 class _Run(msgspec.Struct):
     run_id: str
@@ -62,7 +64,17 @@ class _Answer(msgspec.Struct):
     receipts: list[_ReceiptIn]
 
 
+class _Event(msgspec.Struct):
+    type: str
+    data: dict[str, Any]
+
+
+class _Events(msgspec.Struct):
+    events: list[_Event]
+
+
 _run = msgspec.json.Decoder(_Run)
+_events = msgspec.json.Decoder(_Events)
 _runs = msgspec.json.Decoder(_Runs)
 _answer = msgspec.json.Decoder(_Answer)
 
@@ -94,15 +106,19 @@ class RemoteLedger(Reporting):
         """The ledger served at ``url``, which need not be up yet.
 
         ``token`` opens it, else the one in ``PROGRESS_LEDGER_TOKEN``. ``timeout`` is in seconds, for one
-        request. Raises nothing of its own.
+        request. Raises Unavailable when ``url`` is none.
         """
         token = token or os.environ.get(ENV_TOKEN)
         headers = {"Content-Type": "application/json"}
         if token:
             headers["Authorization"] = f"Bearer {token}"
         failed: Exception | None = None
+        try:
+            base = httpx.URL(url.rstrip("/") + "/v1/")
+        except httpx.InvalidURL as error:
+            raise Unavailable(f"{url!r} is no URL of a server ({error}); write http://HOST:PORT.") from error
         async with httpx.AsyncClient(
-            base_url=url.rstrip("/") + "/v1/", headers=headers, timeout=timeout, transport=transport
+            base_url=base, headers=headers, timeout=timeout, transport=transport
         ) as client:
             ledger = cls(client, owner=owner or default_name(), clock=clock)
             async with anyio.create_task_group() as tasks:
@@ -156,13 +172,28 @@ class RemoteLedger(Reporting):
             some = run_ids[start : start + _IDS]
             answer = await self._ask("GET", f"runs/batch?ids={','.join(some)}", None, some[0])
             for run in self._decoded(_runs, answer).runs:
-                news[run.run_id] = News(run.status, run.version, run.cancel_requested)
+                asked = run.cancel_requested and run.version > since.get(run.run_id, 0)
+                reason = await self._reason(run, since.get(run.run_id, 0)) if asked else None
+                news[run.run_id] = News(run.status, run.version, run.cancel_requested, reason)
         return news
+
+    async def _reason(self, run: _Run, seen: int) -> str | None:
+        # Why it is asked to stop: it is in no snapshot. That it is asked counts, also when this fails.
+        after = max(seen, run.version - _NEWEST)
+        path = f"runs/{run.run_id}/events?after={after}&limit={_NEWEST}"
+        try:
+            events = self._decoded(_events, await self._ask("GET", path, None, run.run_id)).events
+        except LedgerError:
+            return None
+        reasons = [event.data.get("reason") for event in events if event.type == "cancel_requested"]
+        return reasons[-1] if reasons else None
 
     async def _ask(self, method: str, path: str, body: bytes | None, run_id: str) -> httpx.Response:
         try:
             answer = await self._client.request(method, path, content=body)
-        except (httpx.HTTPError, httpx.InvalidURL, OSError) as error:
+        except Exception as error:
+            # Not only httpx's own: a port past 65,535, a name no resolver takes and a process that is ending
+            # raise something else each, and no job may fail for its ledger's address.
             why = str(error) or type(error).__name__
             raise Unavailable(f"{self._client.base_url} cannot be reached: {why}.") from error
         if not answer.is_success:

@@ -28,6 +28,9 @@ __all__ = ("error_of",)
 _PASSING = frozenset((401, 403, 408, 421, 425, 429))
 """Refusals that may pass: a token that is renewed, a proxy that is in a hurry."""
 
+_FINAL_UNSAID = frozenset((400, 413, 414, 415, 422, 431))
+"""What even a proxy says of this very request; what else comes without a code is not the ledger's word."""
+
 _Fields = Mapping[str, Any]
 
 
@@ -77,6 +80,8 @@ def error_of(status: int, body: bytes, run_id: str) -> LedgerError:
             return _MADE[code](run_id, told, text)
         except (TypeError, AttributeError):
             return LedgerError(text)
+    if code is None and status not in _FINAL_UNSAID:
+        return Unavailable(f"What answers there is no ledger, or not yet ({status}).")
     if status >= 500 or status in _PASSING or status < 400:
         return Unavailable(f"The server cannot take events now ({status}: {text}).")
     return LedgerError(f"The server refused the request ({status}: {text}).")

@@ -10,7 +10,16 @@ import anyio
 from msgspec import UNSET, UnsetType
 
 from ..door import check_run_id, draft_event
-from ..errors import Closed, LedgerError, RunCancelled, RunEnded, RunExists, SlotTaken
+from ..errors import (
+    Closed,
+    InvalidEvent,
+    LedgerError,
+    RunCancelled,
+    RunEnded,
+    RunExists,
+    SlotTaken,
+    TooLarge,
+)
 from ..events import (
     Cancelled,
     Completed,
@@ -204,7 +213,11 @@ class Run:
         if self._over:
             return None
         self._over = True
-        return await self._say(payload, timeout=self._options.patience)
+        try:
+            return await self._say(payload, timeout=self._options.patience)
+        except (InvalidEvent, TooLarge):
+            self._over = False  # it was no end, and leaving makes one
+            raise
 
     async def leave(self, error: BaseException | None) -> None:
         """End the run as its body ended, or let an attached one go. Shielded from cancellation."""

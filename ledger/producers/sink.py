@@ -4,10 +4,15 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from ..door import Draft
+from ..errors import InvalidRun, RunEnded, RunExists, RunNotFound, SlotTaken, TooLarge
 from ..events import Payload, RunSpec
 from ..log import Accepted, Receipt
 
-__all__ = ("Created", "News", "Sink")
+__all__ = ("CALLERS_OWN", "Created", "News", "Sink")
+
+CALLERS_OWN = (SlotTaken, RunExists, RunNotFound, RunEnded, InvalidRun, TooLarge)
+"""What beginning a run raises whatever a producer swallows: the caller asked for what cannot be. The rest is
+the ledger's own trouble, and no reason to fail a job."""
 
 
 class Created(NamedTuple):

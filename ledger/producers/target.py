@@ -31,7 +31,11 @@ def choose_target(
         return ledger
     if ledger is None:
         environ = os.environ if environ is None else environ
-        ledger = environ.get(ENV_DB) or environ.get(ENV_URL) or DEFAULT_PATH
+        ledger = environ.get(ENV_DB)
+        if not ledger and (url := environ.get(ENV_URL)):
+            # Also what is none: "localhost:8000" would be a file of that name, which nobody looks into.
+            return Target("", url.rstrip("/"))
+        ledger = ledger or DEFAULT_PATH
     text = os.fspath(ledger)
     if text.startswith(("http://", "https://")):
         return Target("", text.rstrip("/"))

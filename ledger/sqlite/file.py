@@ -83,6 +83,7 @@ def connect_writer(
     Raises NotALedger, NewerLedger, ReadOnly, Locked, DiskFull or Unavailable.
     """
     with friendly(path):
+        _refuse_folder(path)
         _refuse_network_disk(path)
         if path.exists() and not os.access(path, os.W_OK):
             # SQLite would open it all the same, and refuse the first append.
@@ -120,6 +121,7 @@ def connect_reader(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
     with friendly(path):
         if not path.exists():
             raise Unavailable(f"There is no ledger at {path}; begin one by appending to it.")
+        _refuse_folder(path)
         uri = f"file://{quote(str(path.absolute()))}?mode=ro"
         connection = sqlite3.connect(
             uri, uri=True, timeout=busy_timeout, isolation_level=None, check_same_thread=False
@@ -250,6 +252,12 @@ def _translated(error: sqlite3.Error, path: Path) -> LedgerError:
 
 def _locked(path: Path) -> Locked:
     return Locked(f"Another process held {path} past the timeout; nothing was stored. Try again.")
+
+
+def _refuse_folder(path: Path) -> None:
+    # SQLite calls it a failing disk, or one without rights.
+    if path.is_dir():
+        raise ReadOnly(f"{path} is a folder, not a ledger; name a file in it.")
 
 
 def _refuse_network_disk(path: Path) -> None:

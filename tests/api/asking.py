@@ -178,11 +178,12 @@ async def on_terminal(
     columns: int = 120,
     until: str | None = None,
     keys: bytes = b"",
+    told: signal.Signals | None = None,
     env: Mapping[str, str] | None = None,
 ) -> Done:
     """Run ``progress-ledger`` with a terminal for its output; both streams come back as one text.
 
-    When the output shows ``until``, ``keys`` are typed.
+    When the output shows ``until``, ``keys`` are typed and the signal ``told`` is sent.
     """
     ours, theirs = pty.openpty()
     fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("HHHH", 40, columns, 0, 0))
@@ -213,6 +214,8 @@ async def on_terminal(
                 output += part
                 if until is not None and until.encode() in output:
                     os.write(ours, keys)
+                    if told is not None:
+                        process.send_signal(told)
                     until = None
             status = await process.wait()
     finally:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import socket
 import sqlite3
 from pathlib import Path
 
@@ -146,3 +147,61 @@ async def test_a_place_that_cannot_be_written_is_one_sentence(tmp_path: Path) ->
     done = await program("serve", "--db", "file/p.db", "--port", "0", cwd=tmp_path)
     assert (done.status, done.output) == (1, "")
     assert len(done.errors.splitlines()) == 1
+
+
+@pytest.mark.parametrize("closed", ["<&-", ">&-", "2>&-", "<&- >&- 2>&-"])
+async def test_standard_streams_that_are_closed_do_not_matter(tmp_path: Path, closed: str) -> None:
+    async with api(tmp_path / "p.db") as asked:
+        await asked.begin("r")
+    shell = f'exec "$0" "$@" {closed}'
+    result = await anyio.run_process(
+        ["sh", "-c", shell, *PROGRAM, "show", "r", "--db", str(tmp_path / "p.db")],
+        check=False,
+        env=environment(),
+    )
+    assert (result.returncode, result.stderr) == (0, b"")
+
+
+@pytest.mark.parametrize("run_id", ["", "a/b", "current", "batch", "..", "é", "x" * 5_000])
+@pytest.mark.parametrize("command", ["show", "log", "watch", "replay"])
+def test_what_can_be_no_runs_id_is_no_run(
+    files: Path, command: str, run_id: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main((command, "--db", "p.db", "--", run_id)) == 1
+    told = capsys.readouterr()
+    assert told.out == ""
+    assert told.err == f"progress-ledger: There is no run {run_id[:200]!r}.\n"
+
+
+def test_a_run_that_cannot_be_is_wrong_usage(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("exec", "--db", "p.db", "--run-id", "a b", "--", "true")) == 2
+    assert "a b" in capsys.readouterr().err
+    assert main(("exec", "--db", "p.db", "--title", "x" * 70_000, "--", "true")) == 2
+
+
+@pytest.mark.parametrize("url", ["nonsense", "http://h:99999", "http://[::1", "ftp://h", "http://"])
+def test_a_url_that_is_none_is_wrong_usage_for_every_command(
+    files: Path, url: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    for command in (("ls",), ("watch",), ("exec", "--", "true")):
+        assert main((command[0], "--url", url, *command[1:])) == 2
+        assert capsys.readouterr().err == (
+            f"progress-ledger: {url!r} is no URL of a server; write http://HOST:PORT.\n"
+        )
+    assert not (files / "nonsense").exists()
+
+
+def test_a_folder_is_said_to_be_one(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(("ls", "--db", str(files))) == 1
+    assert "is a folder" in capsys.readouterr().err
+
+
+def test_what_the_system_refuses_is_named(files: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        port = taken.getsockname()[1]
+        assert main(("serve", "--db", "p.db", "--port", str(port))) == 1
+        assert capsys.readouterr().err == f"progress-ledger: 127.0.0.1:{port}: Address already in use.\n"
+    assert main(("serve", "--db", "p.db", "--uds", "/no/such/socket")) == 1
+    assert "/no/such/socket: " in capsys.readouterr().err
+    assert main(("serve", "--config", "/no/such.toml")) == 1
+    assert capsys.readouterr().err == "progress-ledger: /no/such.toml: No such file or directory.\n"

@@ -122,3 +122,27 @@ def test_a_held_slot_keeps_the_command_from_running(tmp_path: Path) -> None:
     assert result.status == 1
     assert b"held by run" in result.err
     assert not (tmp_path / "ran").exists()
+
+
+def test_a_command_notices_that_nobody_reads_any_more(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    endless = (PYTHON, "-c", "import os\nwhile True: os.write(1, b'y' * 65536)")
+    child = subprocess.Popen(
+        (*COMMAND, "exec", "--", *endless),
+        env=environment(path),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+    )
+    assert child.stdout is not None
+    assert child.stdout.read(1) == b"y"
+    child.stdout.close()
+    assert child.wait(30) != 0
+    assert runs(path)[0][2] == "failed"
+
+
+def test_numbers_that_are_too_large_do_not_hold_the_command_up(tmp_path: Path) -> None:
+    path = tmp_path / "p.db"
+    code = "print('inf'); print('1e999'); print('x' * 300_000); print('7')"
+    result = run_command(path, "exec", "--match", r"^(inf|\d\S*)", "--", PYTHON, "-c", code)
+    assert (result.status, result.err) == (0, b"")
+    assert done(path, runs(path)[0][0]) == 7

@@ -93,6 +93,10 @@ def test_an_expression_without_groups_counts_its_lines() -> None:
     assert readings("ok 1\nnot\nok 2\n", "^ok") == [Reading(1, None), Reading(2, None)]
 
 
+def test_a_number_without_end_is_none() -> None:
+    assert readings("inf\n1e999\nnan\n7\n", r"(\S+)") == [Reading(7, None)]
+
+
 def test_pieces_may_be_cut_anywhere() -> None:
     reader = OutputReader()
     found = [reader.feed(bytes([byte])) for byte in NINJA.encode()]

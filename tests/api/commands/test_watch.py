@@ -176,3 +176,15 @@ async def test_a_server_that_asks_for_a_token_is_told_the_one_of_the_environment
         assert refused.status == 1
         done = await program("watch", "--url", server.url, "r", cwd=tmp_path, PROGRESS_LEDGER_TOKEN=token)
         assert done.status == 0
+
+
+@pytest.mark.parametrize("run", [(), ("one",)])
+async def test_sigterm_gives_the_terminal_back(tmp_path: Path, run: tuple[str, ...]) -> None:
+    path = tmp_path / "p.db"
+    async with api(path) as asked:
+        await asked.begin("one")
+        done = await on_terminal(
+            "watch", "--db", str(path), *run, cwd=tmp_path, until="one", told=signal.SIGTERM
+        )
+    assert done.status == 128 + signal.SIGTERM
+    assert done.output.rfind("\x1b[?25h") > done.output.rfind("\x1b[?25l")

@@ -39,3 +39,11 @@ def test_whoever_saw_the_request_and_left_is_cancelled() -> None:
 @pytest.mark.acceptance("E10")
 def test_the_text_of_an_error_is_cut() -> None:
     assert len(describe(ValueError("x" * 10_000))) == 4_000
+
+
+def test_an_error_that_cannot_say_what_it_is_goes_by_its_name() -> None:
+    class Mute(Exception):
+        def __str__(self) -> str:
+            raise RuntimeError("no")
+
+    assert how_it_ended(Mute()) == Failed(error="Mute: <Mute>")

@@ -143,3 +143,38 @@ def test_texts_are_made_fit_for_an_event() -> None:
     assert plain_text("a\0b\ud800") == "a\N{SYMBOL FOR NULL}b?"
     assert len(plain_text("x" * 9_000)) == MAX_MESSAGE
     assert plain_text(ValueError("why")) == "why"
+
+
+class Evil:
+    """An object of the caller's that cannot be asked anything."""
+
+    def __str__(self) -> str:
+        raise RuntimeError("no")
+
+    __repr__ = __str__
+
+    def __int__(self) -> int:
+        raise RuntimeError("no")
+
+    def items(self) -> list[object]:
+        raise RuntimeError("no")
+
+
+@pytest.mark.parametrize("wrong", [5, 1.5, "x", b"x", ["a"], {200: 1}, {None: 1}, {"a": Evil()}, Evil()])
+def test_counts_that_are_none_are_ignored_and_the_rest_counts(wrong: object) -> None:
+    merge = Merge()
+    merge.advance(2, counts=wrong)  # type: ignore[arg-type]
+    merge.set(7, counts=wrong)  # type: ignore[arg-type]
+    assert merge.ignored == 2
+    assert merge.take()[-1].done == 7
+    with pytest.raises(ValueError):
+        Merge(strict=True).advance(2, counts=wrong)  # type: ignore[arg-type]
+
+
+def test_an_object_that_fails_itself_fails_no_job() -> None:
+    merge = Merge()
+    merge.advance(Evil())  # type: ignore[arg-type]
+    merge.set(1, Evil())  # type: ignore[arg-type]
+    merge.advance(1, message=Evil())  # type: ignore[arg-type]
+    assert merge.ignored == 2
+    assert merge.take() == [Ticked(advance=1, message="<Evil>")]

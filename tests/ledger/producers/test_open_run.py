@@ -17,12 +17,14 @@ import anyio
 import pytest
 
 from progress_ledger.ledger import (
+    InvalidEvent,
     Ledger,
     OpenRun,
     RunEnded,
     RunExists,
     RunNotFound,
     SlotTaken,
+    TooLarge,
     Unavailable,
     open_run,
 )
@@ -239,3 +241,14 @@ def test_a_locked_file_is_waited_for_and_nothing_is_lost(path: Path) -> None:
         blocker.close()
         run.tick()
     assert advanced(events(path, "r")) == 102
+
+
+def test_an_end_that_cannot_be_stored_is_none_and_the_run_still_ends(path: Path) -> None:
+    with pytest.raises(InvalidEvent), open_run("k", run_id="r", ledger=path) as run:
+        run.complete(result=object())
+    assert events(path, "r")[-1]["type"] == "failed"
+    with open_run("k", run_id="s", ledger=path) as run:
+        with pytest.raises(TooLarge):
+            run.complete(result="x" * 100_000)
+        run.advance(1)
+    assert [event["type"] for event in events(path, "s")] == ["started", "ticked", "completed"]

@@ -45,3 +45,16 @@ def test_a_tick_without_words_is_one_more() -> None:
 def test_texts_may_be_absent() -> None:
     assert (text_or_none(None), text_or_none("a\0")) == (None, "a\N{SYMBOL FOR NULL}")
     assert RunOptions().strict is False
+
+
+@pytest.mark.parametrize("seconds", ["x", None, -1, float("nan"), float("inf")])
+def test_what_is_no_number_of_seconds_is_said_at_once(seconds: float) -> None:
+    with pytest.raises(ValueError, match="no number of seconds"):
+        RunOptions(interval=seconds)
+    with pytest.raises(ValueError, match="no number of seconds"):
+        RunOptions(patience=seconds)
+
+
+def test_a_text_is_no_list_of_stages() -> None:
+    with pytest.raises(InvalidRun, match=r"\['extract'\]"):
+        make_spec("k", stages="extract")

@@ -14,10 +14,10 @@ import anyio
 import httpx
 import pytest
 
-from progress_ledger.ledger import Ledger, RunNotFound, SlotTaken, Unavailable, open_run
+from progress_ledger.ledger import Ledger, LedgerError, RunNotFound, SlotTaken, Unavailable, open_run
 from progress_ledger.ledger.producers.background import stop_all
 from progress_ledger.ledger.producers.remote import RemoteLedger
-from tests.ledger.producing import advanced, events_of, until
+from tests.ledger.producing import advanced, events_of, run_process, types_of, until
 
 pytestmark = pytest.mark.anyio
 
@@ -70,11 +70,12 @@ async def test_a_request_to_cancel_is_heard(path: Path) -> None:
     with serve(path) as (_, url):
         async with RemoteLedger.open(url) as ledger, ledger.run("k", run_id="r") as run:
             async with httpx.AsyncClient() as client:
-                answer = await client.post(f"{url}/v1/runs/r/cancel", json={})
+                answer = await client.post(f"{url}/v1/runs/r/cancel", json={"reason": "enough"})
                 assert answer.status_code == 202
             await until(lambda: run.cancel_requested)
     async with Ledger.open(path, read_only=True) as there:
-        assert (await events_of(there, "r"))[-1]["type"] == "cancelled"
+        last = (await events_of(there, "r"))[-1]
+        assert (last["type"], last["data"]["reason"]) == ("cancelled", "enough")
 
 
 async def test_an_answer_that_is_lost_is_asked_for_again_and_nothing_is_there_twice() -> None:
@@ -110,6 +111,48 @@ async def test_a_server_that_is_not_there_raises_only_when_strict() -> None:
                 pass
         async with ledger.run("k", patience=0.1) as run:
             assert await run.tick() is None
+
+
+@pytest.mark.parametrize("url", ["http://127.0.0.1:99999", "127.0.0.1:9", "http://a..b", "http://[::1"])
+async def test_an_address_that_cannot_be_fails_no_job(
+    path: Path, url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    def job() -> None:
+        with open_run("k", patience=0.1) as run:
+            run.advance(1)
+            assert run.tick() is None
+
+    monkeypatch.setenv("PROGRESS_LEDGER_URL", url)
+    await anyio.to_thread.run_sync(job)
+    assert "the job goes on" in caplog.text
+    assert not any(record.exc_info for record in caplog.records)
+    assert not Path(url).exists()
+
+
+@pytest.mark.parametrize("status", [401, 404, 422])
+async def test_an_answer_that_is_no_ledgers_fails_no_job(status: int) -> None:
+    transport = httpx.MockTransport(lambda request: httpx.Response(status, text="<html>who are you"))
+    async with RemoteLedger.open("http://h", transport=transport) as ledger:
+        async with ledger.run("k", patience=0.1) as run:
+            assert await run.tick() is None
+        with pytest.raises(LedgerError):
+            async with ledger.run("k", strict=True):
+                pass
+
+
+async def test_a_server_with_a_name_hears_the_end_of_the_process(path: Path) -> None:
+    # The name is looked up again then: the kept connection has expired.
+    with serve(path) as (_, url):
+        code = (
+            "import httpx\n"
+            "none = httpx.Limits(max_keepalive_connections=0)\n"
+            "httpx.AsyncClient.__init__.__kwdefaults__['limits'] = none\n"
+            f"run = open_run('k', run_id='left', ledger={url.replace('127.0.0.1', 'localhost')!r})\n"
+            "run.advance(3)"
+        )
+        await anyio.to_thread.run_sync(run_process, path, code)
+    async with Ledger.open(path) as ledger:
+        assert (await types_of(ledger, "left"))[-1] == "interrupted"
 
 
 @pytest.mark.timeout(180)

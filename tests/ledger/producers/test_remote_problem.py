@@ -45,6 +45,12 @@ def test_what_may_pass_is_tried_again(status: int) -> None:
     assert isinstance(error_of(status, b"<html>bad gateway", "r"), Unavailable)
 
 
+@pytest.mark.parametrize("status", [302, 404, 405, 410, 418])
+def test_what_is_not_the_ledgers_word_may_pass(status: int) -> None:
+    assert isinstance(error_of(status, b"<html>nothing here", "r"), Unavailable)
+    assert not isinstance(error_of(404, b'{"code":"not_found","detail":"Nothing."}', "r"), Unavailable)
+
+
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"code":7}', b"\xff", b'{"code":"slot_taken","run":"x"}'])
 def test_what_makes_no_sense_is_still_one_of_the_ledgers_errors(body: bytes) -> None:
     error = error_of(422, body, "r")

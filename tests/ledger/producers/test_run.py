@@ -314,3 +314,10 @@ async def test_the_log_refuses_what_a_producer_planned_on_an_old_state(ledger: L
         with pytest.raises(VersionConflict):
             await ledger.append("r", [Completed()], expected_version=1)
         assert await ledger.create(RunSpec(kind="k"), run_id="s")
+
+
+async def test_an_end_that_cannot_be_stored_is_none_and_the_run_still_ends(ledger: Ledger) -> None:
+    with pytest.raises(InvalidEvent):
+        async with ledger.run("k", run_id="r") as run:
+            await run.complete(result=object())
+    assert await types_of(ledger, "r") == ["started", "failed"]

@@ -15,6 +15,7 @@ from progress_ledger.ledger.producers.target import DEFAULT_PATH, ENV_DB, ENV_UR
         ("x.db", {ENV_DB: "y.db"}, Target(str(Path("x.db").absolute()), "")),
         (None, {ENV_DB: "/y.db", ENV_URL: "http://h"}, Target("/y.db", "")),
         (None, {ENV_DB: "", ENV_URL: "http://h:8000/"}, Target("", "http://h:8000")),
+        (None, {ENV_URL: "localhost:8000"}, Target("", "localhost:8000")),
         (None, {}, Target(str(Path(DEFAULT_PATH).absolute()), "")),
         ("https://h/p/", {}, Target("", "https://h/p")),
         (":memory:", {}, Target(":memory:", "")),

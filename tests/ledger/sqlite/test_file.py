@@ -562,3 +562,10 @@ async def test_an_old_copy_put_in_the_place_of_a_log_goes_on_under_a_new_epoch(t
     shutil.copy(tmp_path / "old.db", path)
     async with Ledger.open(path) as ledger:
         assert ledger.epoch != kept
+
+
+def test_a_folder_is_no_ledger_and_said_to_be_one(tmp_path: Path) -> None:
+    with pytest.raises(ReadOnly, match="is a folder"):
+        connect_reader(tmp_path, busy_timeout=1.0)
+    with pytest.raises(ReadOnly, match="is a folder"):
+        connect_writer(tmp_path, durability="power", busy_timeout=1.0, now=0.0)
