@@ -24,6 +24,8 @@ UNKEPT = 1_000
 
 _MARKS = 100
 _CROWDED = 8
+_PORTION = 50
+_REST_SECONDS = 0.0005
 
 
 class Saver:
@@ -86,7 +88,12 @@ class Saver:
             states.keep(ended[:-UNKEPT])
         else:
             self._fails = False
-            states.keep(ended)
+            while ended:
+                # What leaves the memory leaves it a few at a time: a thousand states take ten milliseconds.
+                states.keep(ended[:_PORTION])
+                del ended[:_PORTION]
+                if gently:
+                    await asyncio.sleep(_REST_SECONDS)
             states.saved = max(position, states.saved)
 
     async def save_ended(self, states: States) -> None:
