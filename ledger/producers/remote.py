@@ -8,7 +8,7 @@ import os
 import time
 from collections.abc import AsyncGenerator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, cast
 
 import anyio
 import httpx
@@ -77,6 +77,12 @@ _run = msgspec.json.Decoder(_Run)
 _events = msgspec.json.Decoder(_Events)
 _runs = msgspec.json.Decoder(_Runs)
 _answer = msgspec.json.Decoder(_Answer)
+
+
+def _first(error: BaseException) -> str:
+    if isinstance(error, BaseExceptionGroup):
+        return _first(cast("BaseExceptionGroup[BaseException]", error).exceptions[0])
+    return str(error).rstrip(".") or type(error).__name__
 
 
 class RemoteLedger(Reporting):
@@ -194,7 +200,7 @@ class RemoteLedger(Reporting):
         except Exception as error:
             # Not only httpx's own: a port past 65,535, a name no resolver takes and a process that is ending
             # raise something else each, and no job may fail for its ledger's address.
-            why = str(error) or type(error).__name__
+            why = _first(error)
             raise Unavailable(f"{self._client.base_url} cannot be reached: {why}.") from error
         if not answer.is_success:
             raise error_of(answer.status_code, answer.content, run_id)

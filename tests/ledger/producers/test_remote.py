@@ -125,6 +125,7 @@ async def test_an_address_that_cannot_be_fails_no_job(
     monkeypatch.setenv("PROGRESS_LEDGER_URL", url)
     await anyio.to_thread.run_sync(job)
     assert "the job goes on" in caplog.text
+    assert "sub-exception" not in caplog.text
     assert not any(record.exc_info for record in caplog.records)
     assert not Path(url).exists()
 
