@@ -28,6 +28,7 @@ KILL_SECONDS = 10.0
 """How long a command that was asked to stop may take before it is killed."""
 
 _TAIL = 2_000
+_ASKED = "asked to stop"
 _HANDED_ON = ("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT", "SIGUSR1", "SIGUSR2")
 _ENDING = frozenset(("SIGTERM", "SIGINT", "SIGHUP", "SIGQUIT"))
 
@@ -101,7 +102,9 @@ class _Execution:
 
     def _end(self, status: int) -> None:
         if self._stopped_by is not None and status != 0:
-            self._run.cancel(self._stopped_by)
+            # Who asked has a reason, and the run is cancelled with it by being left.
+            if self._stopped_by != _ASKED:
+                self._run.cancel(self._stopped_by)
         elif status == 0:
             self._run.complete()
         else:
@@ -143,7 +146,7 @@ class _Execution:
     def _watch(self, child: "subprocess.Popen[bytes]") -> None:
         while not self._over.wait(CANCEL_POLL_SECONDS):
             if self._run.cancel_requested and self._stopped_by is None:
-                self._stopped_by = "asked to stop"
+                self._stopped_by = _ASKED
                 child.terminate()
                 if not self._over.wait(KILL_SECONDS):
                     child.kill()

@@ -112,6 +112,7 @@ def test_a_request_to_cancel_stops_the_command(tmp_path: Path) -> None:
         process.communicate(timeout=30)
     assert process.returncode == 143
     assert runs(path) == [("r", runs(path)[0][1], "cancelled")]
+    assert events(path)[-1]["data"] == {"reason": "enough"}
 
 
 def test_a_held_slot_keeps_the_command_from_running(tmp_path: Path) -> None:
