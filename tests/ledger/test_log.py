@@ -25,7 +25,7 @@ def test_an_engine_has_all_of_the_protocol_with_the_same_signatures(engine: type
         found = getattr(engine, name)
         if inspect.isfunction(wanted):
             assert inspect.signature(found).parameters == inspect.signature(wanted).parameters, name
-            assert inspect.iscoroutinefunction(found), name
+            assert inspect.iscoroutinefunction(found) is inspect.iscoroutinefunction(wanted), name
 
 
 @pytest.mark.parametrize(
