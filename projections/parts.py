@@ -64,13 +64,13 @@ async def fold_from_zero(log: EventLog, through: int, *, keep: Keep, gone: Ends 
             for kinds in shares:
                 order = Order(str(log.path), through, kinds, dict(gone))
                 tasks.start_soon(_fold, order, keep, folded.append)
-    except* (OSError, anyio.IncompleteRead, msgspec.MsgspecError) as group:
+        for part in folded:
+            states.adopt(part.active, part.histories)
+    except* (OSError, ValueError, anyio.IncompleteRead, msgspec.MsgspecError) as group:
         failed = group.exceptions[0]
     if failed is not None:
         _logger.warning("a long fold could not be shared out, so it takes longer: %r", failed)
-        return states
-    for part in folded:
-        states.adopt(part.active, part.histories)
+        return States()
     states.position = through
     return states
 

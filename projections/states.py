@@ -186,7 +186,7 @@ class States:
     def adopt(self, active: Sequence[Document], histories: Sequence[Document]) -> None:
         """Take active runs and kinds' histories that were folded elsewhere, and are none of these here.
 
-        Raises ValueError when one cannot be read.
+        Raises ValueError or msgspec.MsgspecError when one cannot be read.
         """
         for document in active:
             state = state_of(document)

@@ -14,15 +14,14 @@ from msgspec.structs import replace
 
 from ..events import ACTIVE
 from ..log import RunFilter
-from .runs import select_runs
+from .runs import IS_ACTIVE, select_runs
 
 __all__ = ("FILTERS_KEPT", "Counts")
 
 FILTERS_KEPT = 64
 """Filters of which is known what was counted, the ones asked for last."""
 
-_ACTIVE = ", ".join(f"'{status}'" for status in sorted(ACTIVE))
-_COLUMNS = f"status, count(*), json_group_array(number) FILTER (WHERE status IN ({_ACTIVE}))"
+_COLUMNS = f"status, count(*), json_group_array(number) FILTER (WHERE {IS_ACTIVE})"
 # One statement sees one moment of the file.
 _REST = f"""
 UNION ALL

@@ -38,13 +38,12 @@ from .file import (
 )
 from .newest import Newest
 from .plan import pages_of, write_plan
-from .runs import HEAD_COLUMNS, head_of, select_runs, teach
+from .runs import HEAD_COLUMNS, IS_ACTIVE, head_of, select_runs, teach
 
 __all__ = ("CHECKPOINT_PAGES", "HEADS_KEPT", "SQLiteLog")
 
 _T = TypeVar("_T")
 
-_ACTIVE = "('queued', 'running', 'paused')"
 
 CHECKPOINT_PAGES = 1000
 """About how many pages the write-ahead log may grow before it is folded into the file. A short one that is
@@ -362,7 +361,7 @@ def _heads(connection: sqlite3.Connection, run_ids: Sequence[str], children: int
         sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE run_id IN ({marks})"
         rows = connection.execute(sql, some).fetchall()
         if children > 0:
-            sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE parent IN ({marks}) AND status IN {_ACTIVE} LIMIT ?"
+            sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE parent IN ({marks}) AND {IS_ACTIVE} LIMIT ?"
             more = connection.execute(sql, (*some, children)).fetchall()
             children -= len(more)
             rows += more

@@ -10,7 +10,7 @@ from ..events import ACTIVE, MAX_COUNT
 from ..log import RunFilter, RunHead
 from ..pattern import as_glob
 
-__all__ = ("HEAD_COLUMNS", "head_of", "select_runs", "teach")
+__all__ = ("HEAD_COLUMNS", "IS_ACTIVE", "head_of", "select_runs", "teach")
 
 _FIELDS = (
     "number",
@@ -34,6 +34,9 @@ _FIELDS = (
 
 HEAD_COLUMNS = ", ".join(_FIELDS)
 """The columns :func:`head_of` reads, in its order."""
+
+IS_ACTIVE = "status IN ('queued', 'running', 'paused')"
+"""What makes a run active, to the letter as the indexes of active runs have it: else none is used."""
 
 
 def head_of(row: Sequence[Any]) -> RunHead:
@@ -74,7 +77,7 @@ def select_runs(
     if where.statuses is not None and where.statuses <= ACTIVE:
         # The words of an index: of all runs the few that are active are looked at. The plus keeps SQLite
         # from looking through all that a kind ever had instead.
-        terms.append("status IN ('queued', 'running', 'paused')")
+        terms.append(IS_ACTIVE)
         kind = "+kind"
     for column, value in (
         (kind, where.kind),

@@ -16,6 +16,7 @@ from progress_ledger.ledger.events import Completed, Failed, Payload, RunSpec, S
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Document, EventLog
 from progress_ledger.projections import Projector, parts
+from progress_ledger.projections.part import Folded
 from progress_ledger.projections.parts import fold_from_zero, share_out
 from progress_ledger.projections.states import Ends, States
 from progress_ledger.projections.store import state_of
@@ -175,6 +176,22 @@ async def test_where_no_process_can_do_it_it_is_folded_here(
         assert {state.run_id: state for state in projector.active()} == one.active
         assert projector.position == one.position
     assert "could not be shared out" in caplog.text
+
+
+@pytest.mark.usefixtures("shared")
+async def test_what_cannot_be_taken_over_is_folded_here(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "a.db"
+    await write(path, runs=20)
+
+    async def taken(stream: object, keep: object) -> Folded:
+        return Folded([], [], whole=True, active=[Document("run-0", 1, b"no state")])
+
+    monkeypatch.setattr(parts, "_take", taken)
+    async with Ledger.open(path, sweep=False) as ledger, Projector.open(ledger) as projector:
+        one = await folded_here(ledger.log)
+        assert {state.run_id: state for state in projector.active()} == one.active
 
 
 @pytest.mark.usefixtures("shared")
