@@ -4,7 +4,9 @@ Many tasks each append one event, wait for its receipt (the event is then on dis
 through the door, the rules, the group commit, the fold of a projector and the encoding of a stream's frame.
 Beside it, in the same run: raw ``sqlite3`` that commits the very same bytes in batches of as many events as
 there are tasks, and a commit per event through ``aiosqlite``. Where the time goes shows in the rows that stop
-before the frame, and before the fold.
+before the frame, and before the fold; in a group commit made by hand, where as many tasks wait for rows that
+are ready to be written, and nothing is checked, decided, folded or shown; and in what a fold and a frame take by
+themselves.
 
 What this does not show: the cost of HTTP, other processes that write the same file, and disks whose fsync is
 slower than this one's (there the two sides come closer).
@@ -17,19 +19,24 @@ import sqlite3
 import tempfile
 import time
 from collections.abc import Callable, Coroutine, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from functools import partial
 from pathlib import Path
+from statistics import median
 from typing import Any, Literal
 
 import aiosqlite
 
 from benchmarks.harness import Report, interleave, machine, medians, options, percentile, spread
 from progress_ledger.api.streams.framing import encode_event
+from progress_ledger.ledger import codec
 from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Recorded
 from progress_ledger.projections.projector import Projector
 from progress_ledger.projections.state import RunState
+from progress_ledger.projections.states import States
 
 TABLE = "CREATE TABLE event (position INTEGER PRIMARY KEY, run INTEGER, previous INTEGER, body TEXT) STRICT"
 INSERT = "INSERT INTO event (position, run, previous, body) VALUES (?, ?, ?, ?)"
@@ -83,25 +90,29 @@ async def through_the_ledger(
             if path_to == "frames":
                 projector.follow(Frames(ledger.epoch))
             seconds = await all_of_them()
+            # Who looks sees all events folded, and the frames of all of them made.
+            began = time.perf_counter()
             assert projector.position == events + tasks
-            return seconds, waits
+            return seconds + time.perf_counter() - began, waits
 
 
 def through_sqlite(path: Path, rows: Rows, *, batch: int) -> float:
     """Seconds for the same rows in transactions of ``batch``, each on disk before the next begins."""
-    connection = sqlite3.connect(path, isolation_level=None)
-    try:
-        connection.execute("PRAGMA journal_mode = WAL")
-        connection.execute("PRAGMA synchronous = FULL")
-        connection.execute(TABLE)
+    with closing(_fresh(path)) as connection:
         began = time.perf_counter()
         for start in range(0, len(rows), batch):
             connection.execute("BEGIN IMMEDIATE")
             connection.executemany(INSERT, rows[start : start + batch])
             connection.execute("COMMIT")
         return time.perf_counter() - began
-    finally:
-        connection.close()
+
+
+def _fresh(path: Path) -> sqlite3.Connection:
+    connection = sqlite3.connect(path, isolation_level=None, check_same_thread=False)
+    connection.execute("PRAGMA journal_mode = WAL")
+    connection.execute("PRAGMA synchronous = FULL")
+    connection.execute(TABLE)
+    return connection
 
 
 async def a_commit_per_event(path: Path, rows: Rows, *, tasks: int) -> float:
@@ -124,11 +135,64 @@ async def a_commit_per_event(path: Path, rows: Rows, *, tasks: int) -> float:
         return time.perf_counter() - began
 
 
+async def by_hand(path: Path, rows: Rows, *, tasks: int) -> float:
+    """Seconds for the same rows when each task waits until its row is committed with those of the others."""
+    loop = asyncio.get_running_loop()
+    connection = _fresh(path)
+    waiting: list[tuple[tuple[int, int, int, str], asyncio.Future[None]]] = []
+    wake = asyncio.Event()
+
+    def commit(batch: Rows) -> None:
+        connection.execute("BEGIN IMMEDIATE")
+        connection.executemany(INSERT, batch)
+        connection.execute("COMMIT")
+
+    async def write(thread: ThreadPoolExecutor) -> None:
+        while await wake.wait():
+            wake.clear()
+            batch = waiting[:]
+            waiting.clear()
+            await loop.run_in_executor(thread, commit, [row for row, _ in batch])
+            for _, receipt in batch:
+                receipt.set_result(None)
+
+    async def producer(mine: Rows) -> None:
+        for row in mine:
+            receipt = loop.create_future()
+            waiting.append((row, receipt))
+            wake.set()
+            await receipt
+
+    with ThreadPoolExecutor(1) as thread, closing(connection):
+        writer = asyncio.create_task(write(thread))
+        began = time.perf_counter()
+        await asyncio.gather(*(producer(rows[n::tasks]) for n in range(tasks)))
+        seconds = time.perf_counter() - began
+        writer.cancel()
+        return seconds
+
+
+def the_frame_alone(rows: Rows) -> float:
+    """Seconds to fold the events of ``rows`` and encode their frames, which are read beforehand."""
+    states, frames = States(), Frames("0" * 16)
+    recorded: list[Recorded] = []
+    for position, _, previous, body in rows:
+        if not previous:
+            states.fold(codec.decode(body.encode("ascii"), position))
+        else:
+            recorded.append(Recorded(body.encode("ascii"), codec.decode(body.encode("ascii"), position)))
+    began = time.perf_counter()
+    for one in recorded:
+        state = states.fold(one.event)
+        assert state is not None
+        frames.folded(one, state)
+    return (time.perf_counter() - began) / len(recorded)
+
+
 def rows_of(path: Path) -> Rows:
-    """The rows the ledger wrote, the ticks only."""
-    with sqlite3.connect(path) as connection:
-        rows = connection.execute("SELECT position, run, previous, body FROM event WHERE previous > 0")
-        return rows.fetchall()
+    """The rows the ledger wrote."""
+    with closing(sqlite3.connect(path)) as connection:
+        return connection.execute("SELECT position, run, previous, body FROM event").fetchall()
 
 
 def pragmas_of(path: Path) -> dict[str, Any]:
@@ -171,17 +235,22 @@ def main(arguments: Sequence[str] | None = None) -> None:
         async def naive_rate(rows: Rows) -> float:
             return len(rows) / await a_commit_per_event(next(fresh), rows, tasks=chosen.tasks)
 
+        async def hand_rate() -> float:
+            return len(rows) / await by_hand(next(fresh), rows, tasks=chosen.tasks)
+
         def raw_rate(rows: Rows, batch: int) -> float:
             return len(rows) / through_sqlite(next(fresh), rows, batch=batch)
 
         seed = next(fresh)
         run(_first(through_the_ledger(seed, tasks=chosen.tasks, events=chosen.events)))
-        rows = rows_of(seed)
+        written = rows_of(seed)
+        rows = [row for row in written if row[2]]  # the ticks only
         few = max(chosen.events // 10, 100)
         together = f"ledger, {chosen.tasks} tasks"
         raw = f"sqlite3, batches of {chosen.tasks}"
         folded = f"ledger, {chosen.tasks} tasks, no stream open"
         bare = f"ledger, {chosen.tasks} tasks, no projector"
+        hand = f"group commit by hand, {chosen.tasks} tasks"
         results = interleave(
             {
                 together: lambda: run(ledger_rate(together, chosen.tasks, chosen.events)),
@@ -189,6 +258,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
                 "aiosqlite, a commit per event": lambda: run(naive_rate(rows[:few])),
                 folded: lambda: run(ledger_rate(folded, chosen.tasks, chosen.events, "fold")),
                 bare: lambda: run(ledger_rate(bare, chosen.tasks, chosen.events, "receipt")),
+                hand: lambda: run(hand_rate()),
                 "ledger, 1 task": lambda: run(ledger_rate("ledger, 1 task", 1, few)),
                 "sqlite3, batches of 1": partial(raw_rate, rows[:few], 1),
                 "ledger, 1000 tasks": lambda: run(ledger_rate("ledger, 1000 tasks", 1000, chosen.events)),
@@ -196,6 +266,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
             },
             chosen.repeat,
         )
+        alone = median(the_frame_alone(written) for _ in range(chosen.repeat))
         middle = medians(results)
         described = machine(
             pragmas=pragmas_of(seed), loop=chosen.loop, events=chosen.events, bytes_per_event=_mean(rows)
@@ -207,6 +278,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         if name in waits:
             report.row(f"{name}: wait p50", percentile(waits[name], 50) * 1e3, "ms")
             report.row(f"{name}: wait p99", percentile(waits[name], 99) * 1e3, "ms")
+    report.row("an event's fold and frame, by themselves", alone * 1e6, "µs")
     report.row("spread of the first two, largest", max(spread(results[together]), spread(results[raw])), "×")
     report.at_least(f"{together} / {raw}", middle[together] / middle[raw], 0.4)
     report.at_least(f"{bare} / {raw}", middle[bare] / middle[raw], 0.5)

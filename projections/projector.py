@@ -16,10 +16,11 @@ import anyio
 from progress_ledger.ledger.errors import Closed, LedgerError, Unavailable
 from progress_ledger.ledger.events import ACTIVE, Event
 from progress_ledger.ledger.ledger import Ledger
-from progress_ledger.ledger.log import Commit, RunFilter
+from progress_ledger.ledger.log import Commit, Recorded, RunFilter
 from progress_ledger.ledger.times import parse_time
 
 from .ahead import Ahead
+from .apart import fold_apart
 from .callers import Caller, Callers
 from .histories import Histories
 from .history import Prior
@@ -29,7 +30,7 @@ from .projection import Follower, Followers
 from .saver import Saver
 from .snapshot import Snapshot
 from .state import RunState
-from .states import Ends, States
+from .states import States
 from .store import StateStore
 from .view import is_stalled, view
 
@@ -38,7 +39,7 @@ __all__ = ("Projector", "ProjectorStatistics")
 _logger = logging.getLogger("progress_ledger.projections")
 
 _PAGE = 500
-_APART = 20_000
+_FEW = 16
 _SLICE_SECONDS = 0.001
 _SLICE_STEP = 50
 _POLL_SECONDS = 0.05
@@ -62,7 +63,7 @@ class Projector:
         self._store = StateStore(ledger.log)
         self._saver = Saver(ledger.log, self._store)
         self._past = Past(ledger.log, self._store, self._prior)
-        self._states = States()
+        self._folded = States()
         self._followers = Followers()
         self._callers = Callers()
         self._ahead = Ahead(ledger.log)
@@ -104,6 +105,12 @@ class Projector:
             projector._callers.fail(Closed(), projector._callers.take())
             with anyio.CancelScope(shield=True):
                 await projector._saver.save(projector._states)
+
+    @property
+    def _states(self) -> States:
+        # Whoever looks at what is folded finds that the followers know of all of it.
+        self._followers.catch_up()
+        return self._folded
 
     @property
     def position(self) -> int:
@@ -216,12 +223,12 @@ class Projector:
         fresh = await fold_from_zero(self._log, self.position, keep=self._saver.keep, gone=gone)
         while fresh.position < self.position:
             # The old states are the measure: what they have not folded yet is folded once, into the new ones.
-            rest = await self._fold_apart(fresh, self.position, gone)
+            rest = await fold_apart(self._log, fresh, self.position, gone=gone)
             fresh.fold_whole(rest, gone=gone)
             await self._saver.relieve(fresh, checkpoint=False)
         # No await between the last look at the position and this.
         fresh.saved = 0
-        self._states = fresh
+        self._folded = fresh
         await self._drop_pruned()
         return fresh.position
 
@@ -229,7 +236,7 @@ class Projector:
 
     async def _load(self) -> None:
         position, through = await self._store.checkpoint(), await self._log.head()
-        states = self._states = States(position)
+        states = self._folded = States(position)
         if position:
             await states.histories.load(self._log)
             after: int | None = None
@@ -249,9 +256,9 @@ class Projector:
                 if after is None:
                     break
         else:
-            states = self._states = await fold_from_zero(self._log, through, keep=self._saver.keep)
+            states = self._folded = await fold_from_zero(self._log, through, keep=self._saver.keep)
         while states.position < through:
-            rest = await self._fold_apart(states, through)
+            rest = await fold_apart(self._log, states, through)
             if rest:
                 await self._fold_rest(rest)
             await self._saver.relieve(states)
@@ -261,12 +268,23 @@ class Projector:
         states = self._states
         self._head = max(self._head, commit.events[-1].event.position)
         if commit.after == states.position:
+            # The receipts of a crowd do not wait for the frames of all of it.
+            later = _FEW < len(commit.events) == len(commit.heads) and self._followers.listen
+            folded: list[tuple[Recorded, RunState]] = []
             for recorded in commit.events:
                 state = states.fold(recorded.event)
                 if state is None:
                     break
-                self._followers.tell(recorded, state)
-            self._settle()
+                if later:
+                    folded.append((recorded, state))
+                else:
+                    self._followers.tell(recorded, state)
+            if later:
+                self._followers.put_off(folded)
+                self._ledger.afterwards(self._followers.catch_up)
+            else:
+                self._followers.settle()
+            self._saver.look_at(states)
         if states.position < self._head:
             self._wake.set()
 
@@ -337,7 +355,8 @@ class Projector:
             await self._fold_rest(some)
             start += len(some)
         self._rest = rest[start:]
-        self._settle()
+        self._followers.settle()
+        self._saver.look_at(self._states)
         if self._pruned and (self.position >= self._head or self._callers.waits(self.position)):
             await self._drop_pruned()
             self._pruned = False
@@ -355,36 +374,12 @@ class Projector:
                 self._states.bring(state)
             without |= lost
 
-    async def _fold_apart(self, states: States, through: int, gone: Ends | None = None) -> Page:
-        """Fold a good many events into states that nobody else looks at yet, where the log is read.
-
-        Returns what is left of a page when it needs runs that are not here. On a thread of its own the fold
-        does not pass every row from one processor to another, which costs as much as the fold.
-        """
-        rest: list[tuple[int, bytes | None]] = []
-
-        def visit(page: Page) -> bool:
-            stopped = states.fold_page(page, gone=gone or {})
-            rest.extend(page[stopped:])
-            return not rest
-
-        before = states.position
-        await self._log.scan(before, through=through, limit=_APART, visit=visit)
-        if states.position == before and not rest:
-            # The newest positions were deleted; nothing will ever appear there.
-            states.position = through
-        return rest
-
     async def _drop_pruned(self) -> None:
         # A run that another process ended and pruned before its end was folded here would stay active.
         heads = await self._log.runs_by_id(list(self._states.active))
         for head in heads.values():
             if not head.active and head.last <= self.position:
                 self._states.drop(head.run_id)
-
-    def _settle(self) -> None:
-        self._followers.settle(self.position)
-        self._saver.look_at(self._states)
 
     def _prior(self, first: Event) -> Prior | None:
         state = self._states.get(first.run_id)

@@ -5,21 +5,22 @@ Where it departs from the usual use of aiosqlite, on purpose:
 * a batch is one plain function on the connection's thread, not an await per statement: a hop to the
   thread costs 30–70 µs, an event 2 µs. aiosqlite has no public name for that; ``Connection._execute``
   is used in one place, and the dependency is held to the series it was read in;
-* a batch is planned inside its transaction, when no other process can change what it is planned on;
+* a batch is planned on what nobody can have changed by the time it is written: see :mod:`.planner`;
 * reads have a connection of their own, so that they do not queue behind commits; and so has the one question
   that is asked all the time, how far the log goes, which is answered without a hop.
 """
 
+import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, closing
+from contextlib import asynccontextmanager, closing, suppress
+from functools import partial
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
 import aiosqlite
 import anyio
 
-from ..batch import Known, Needs, World, known_of, needs, plan
 from ..errors import Closed, Pruned, ReadOnly
 from ..events import MAX_COUNT
 from ..log import SCAN_PAGE, Append, Commit, Document, RunFilter, RunHead, RunPage, Stored, Visit
@@ -38,9 +39,10 @@ from .file import (
 )
 from .newest import Newest
 from .plan import pages_of, write_plan
-from .runs import HEAD_COLUMNS, IS_ACTIVE, head_of, select_runs, teach
+from .planner import Planned, Planner, Turn
+from .runs import HEAD_COLUMNS, head_of, read_heads, select_runs, teach
 
-__all__ = ("CHECKPOINT_PAGES", "HEADS_KEPT", "SQLiteLog")
+__all__ = ("CHECKPOINT_PAGES", "SQLiteLog")
 
 _T = TypeVar("_T")
 
@@ -48,9 +50,6 @@ _T = TypeVar("_T")
 CHECKPOINT_PAGES = 1000
 """About how many pages the write-ahead log may grow before it is folded into the file. A short one that is
 used again commits 1.4 times faster than one that grows."""
-
-HEADS_KEPT = 20_000
-"""How many runs' heads stay in memory between batches."""
 
 
 class SQLiteLog:
@@ -75,8 +74,7 @@ class SQLiteLog:
         self._counts = Counts()
         self._epoch = ""
         self._lock = WriteLock(path, timeout=busy_timeout)
-        self._heads: dict[str, RunHead] = {}
-        self._position = -1
+        self._planner = Planner()
         self._pages = 0
         self._closed = False
 
@@ -140,8 +138,20 @@ class SQLiteLog:
     def epoch(self) -> str:
         return self._epoch
 
-    async def commit(self, requests: Sequence[Append], *, now: float) -> Commit:
-        return await self._write(self._commit, requests, format_time(now))
+    async def commit(
+        self, requests: Sequence[Append], *, now: float, meanwhile: Callable[[], None] | None = None
+    ) -> Commit:
+        time = format_time(now)
+        turn = self._planner.begin(requests, time)
+        syncing = None
+        if meanwhile is not None:
+            # Called from the thread just before it waits for the disk: any earlier, and the two would only
+            # take the interpreter from each other.
+            syncing = partial(_call_on, asyncio.get_running_loop(), meanwhile)
+        planned = await self._write(self._commit, requests, time, turn, syncing)
+        self._planner.done(turn, planned)
+        done = planned.plan
+        return Commit(planned.after, done.outcomes, done.events, done.touched)
 
     async def head(self) -> int:
         position = self.glance()
@@ -167,7 +177,7 @@ class SQLiteLog:
         return (await self.runs_by_id((run_id,))).get(run_id)
 
     async def runs_by_id(self, run_ids: Iterable[str], *, children: int = 0) -> dict[str, RunHead]:
-        return await self._read(_heads, list(run_ids), children)
+        return await self._read(read_heads, list(run_ids), children)
 
     async def runs(
         self,
@@ -261,49 +271,26 @@ class SQLiteLog:
 
     # ── on the writer's thread ──────────────────────────────────────────────────────────────────────────
 
-    def _commit(self, connection: sqlite3.Connection, requests: Sequence[Append], time: str) -> Commit:
-        # Heads are remembered from a commit to the next one, and the plan moves them on; what fails in
-        # between leaves a position that fits none, and they are read again.
-        known, self._position = self._position, -1
+    def _commit(
+        self,
+        connection: sqlite3.Connection,
+        requests: Sequence[Append],
+        time: str,
+        turn: Turn,
+        syncing: Callable[[], None] | None,
+    ) -> Planned:
         with self._lock.held():
             with transaction(connection):
-                position, number = connection.execute(queries()["head"]).fetchone()
-                if position != known or len(self._heads) > HEADS_KEPT:
-                    self._heads.clear()
-                world = self._world(connection, needs(requests), position, number)
-                done = plan(requests, world, time=time)
+                planned = self._planner.inside(connection, requests, time, turn)
+                done, world = planned.plan, planned.world
                 if done.rows:
-                    write_plan(connection, done, world, position=position)
-            self._position = world.position
+                    write_plan(connection, done, world, position=planned.after)
+                if syncing is not None:
+                    syncing()
             if done.rows:
                 self._lock.note(self._epoch, world.position)
             self._wrote(connection, pages_of(done))
-        return Commit(position, done.outcomes, done.events, done.touched)
-
-    def _world(self, connection: sqlite3.Connection, wanted: Needs, position: int, number: int) -> World:
-        sql = queries()
-        heads = self._heads
-        missing = wanted.run_ids - heads.keys()
-        if missing:
-            heads |= _heads(connection, list(missing))
-        slots: dict[str, RunHead] = {}
-        for slot in wanted.slots:
-            row = connection.execute(sql["slot_holder"], (slot,)).fetchone()
-            if row is not None:
-                slots[slot] = _heads(connection, [row[0]])[row[0]]
-        known: dict[tuple[str, str], Known] = {}
-        for run_id, event_id in wanted.event_ids:
-            if run_id in heads:
-                row = connection.execute(sql["event_by_id"], (heads[run_id].number, event_id)).fetchone()
-                if row is not None and row[1] is not None:
-                    known[run_id, event_id] = known_of(Stored(row[0], row[1].encode("ascii")))
-        firsts: dict[str, Known] = {}
-        for run_id in wanted.firsts:
-            if run_id in heads:
-                row = connection.execute(sql["event_at"], (heads[run_id].first,)).fetchone()
-                if row is not None and row[0] is not None:
-                    firsts[run_id] = known_of(Stored(heads[run_id].first, row[0].encode("ascii")))
-        return World(position=position, number=number, heads=heads, slots=slots, known=known, firsts=firsts)
+        return planned
 
     def _save_documents(
         self,
@@ -342,6 +329,11 @@ class SQLiteLog:
 # ── on either thread ────────────────────────────────────────────────────────────────────────────────────
 
 
+def _call_on(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
+    with suppress(RuntimeError):  # the loop is closed, and nobody waits for the commit, which stands
+        loop.call_soon_threadsafe(function)
+
+
 def _scan(connection: sqlite3.Connection, after: int, through: int, limit: int, visit: Visit) -> None:
     with closing(connection.execute(queries()["scan"], (after, through, limit))) as rows:
         while (page := rows.fetchmany(SCAN_PAGE)) and visit(page):
@@ -352,27 +344,8 @@ def _all(connection: sqlite3.Connection, sql: str, parameters: Sequence[object])
     return connection.execute(sql, parameters).fetchall()
 
 
-def _heads(connection: sqlite3.Connection, run_ids: Sequence[str], children: int = 0) -> dict[str, RunHead]:
-    found: dict[str, RunHead] = {}
-    for start in range(0, len(run_ids), 500):
-        # What is not ASCII is no run's id, and what is not even a text's may not be bound.
-        some = [run_id for run_id in run_ids[start : start + 500] if run_id.isascii()]
-        marks = ", ".join("?" * len(some))
-        sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE run_id IN ({marks})"
-        rows = connection.execute(sql, some).fetchall()
-        if children > 0:
-            sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE parent IN ({marks}) AND {IS_ACTIVE} LIMIT ?"
-            more = connection.execute(sql, (*some, children)).fetchall()
-            children -= len(more)
-            rows += more
-        for row in rows:
-            head = head_of(row)
-            found[head.run_id] = head
-    return found
-
-
 def _read_run(connection: sqlite3.Connection, run_id: str, after: int, limit: int) -> list[Stored]:
-    head = _heads(connection, [run_id]).get(run_id)
+    head = read_heads(connection, [run_id]).get(run_id)
     if head is None or after >= head.version:
         return []
     if head.pruned is not None:

@@ -10,7 +10,7 @@ from ..events import ACTIVE, MAX_COUNT
 from ..log import RunFilter, RunHead
 from ..pattern import as_glob
 
-__all__ = ("HEAD_COLUMNS", "IS_ACTIVE", "head_of", "select_runs", "teach")
+__all__ = ("HEAD_COLUMNS", "IS_ACTIVE", "head_of", "read_heads", "select_runs", "teach")
 
 _FIELDS = (
     "number",
@@ -45,6 +45,28 @@ def head_of(row: Sequence[Any]) -> RunHead:
     labels = fields["labels"]
     fields["labels"] = {} if labels == "{}" else msgspec.json.decode(labels, type=dict[str, str])
     return RunHead(**fields)
+
+
+def read_heads(
+    connection: sqlite3.Connection, run_ids: Sequence[str], children: int = 0
+) -> dict[str, RunHead]:
+    """The heads of those runs that exist, and of at most ``children`` of their active children."""
+    found: dict[str, RunHead] = {}
+    for start in range(0, len(run_ids), 500):
+        # What is not ASCII is no run's id, and what is not even a text's may not be bound.
+        some = [run_id for run_id in run_ids[start : start + 500] if run_id.isascii()]
+        marks = ", ".join("?" * len(some))
+        sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE run_id IN ({marks})"
+        rows = connection.execute(sql, some).fetchall()
+        if children > 0:
+            sql = f"SELECT {HEAD_COLUMNS} FROM run WHERE parent IN ({marks}) AND {IS_ACTIVE} LIMIT ?"
+            more = connection.execute(sql, (*some, children)).fetchall()
+            children -= len(more)
+            rows += more
+        for row in rows:
+            head = head_of(row)
+            found[head.run_id] = head
+    return found
 
 
 def teach(connection: sqlite3.Connection) -> None:

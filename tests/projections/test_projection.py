@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import random
+from collections.abc import Callable
 from pathlib import Path
 
+import anyio
 import pytest
 
+from progress_ledger.ledger.codec import event_of
 from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Recorded
@@ -80,3 +84,106 @@ def test_there_is_somebody_to_tell_while_any_follower_listens() -> None:
     sleeper.idle = False
     listened.append(followers.listen)
     assert listened == [False, False, True, False, True]
+
+
+class Witness:
+    """Notes what it is told, and what the run looked like then."""
+
+    def __init__(self, projector: Projector | None = None) -> None:
+        self.projector = projector
+        self.told: list[tuple[int, str, int, int]] = []
+        self.settlings = 0
+        self.within = True
+
+    def folded(self, recorded: Recorded, state: RunState) -> None:
+        event = recorded.event
+        self.told.append((event.position, event.run_id, event.version, state.version))
+
+    def settled(self) -> None:
+        self.settlings += 1
+        if self.projector is not None:
+            self.within = self.within and self.told[-1][0] == self.projector.position
+
+
+def test_what_is_put_off_is_told_once_and_before_anything_else() -> None:
+    followers, witness = Followers(), Witness()
+    followers.add(witness)
+    one, two, three = (_recorded(position) for position in (1, 2, 3))
+    followers.put_off([one, two])
+    assert not witness.told
+    followers.catch_up()
+    followers.catch_up()
+    followers.tell(*three)
+    assert [told[0] for told in witness.told] == [1, 2, 3]
+    assert witness.settlings == 1
+
+
+def _recorded(position: int) -> tuple[Recorded, RunState]:
+    event = event_of("ticked", "r", position, "2026-11-21T23:34:40.000000Z", Ticked(done=1), None, position)
+    return Recorded(b"{}", event), RunState(run_id="r", version=position)
+
+
+async def _crowd(ledger: Ledger, runs: int) -> list[str]:
+    run_ids = [f"r{number}" for number in range(runs)]
+    async with anyio.create_task_group() as tasks:
+        for run_id in run_ids:
+            tasks.start_soon(lambda run_id: ledger.create(RunSpec(kind="k"), run_id=run_id), run_id)
+    return run_ids
+
+
+@pytest.mark.parametrize("look", [lambda p: p.position, lambda p: p.peek("r0"), lambda p: list(p.active())])
+async def test_a_crowd_gets_its_receipts_first_and_whoever_looks_finds_all_told(
+    tmp_path: Path, look: Callable[[Projector], object]
+) -> None:
+    async with Ledger.open(tmp_path / "progress.db") as ledger, Projector.open(ledger) as projector:
+        run_ids = await _crowd(ledger, 40)
+        witness = Witness()
+        projector.follow(witness)
+        seen: list[int] = []
+
+        async def append(run_id: str) -> None:
+            await ledger.append(run_id, [Ticked(done=1)])
+            seen.append(len(witness.told))
+            if len(seen) == 20:
+                look(projector)
+
+        async with anyio.create_task_group() as tasks:
+            for run_id in run_ids:
+                tasks.start_soon(append, run_id)
+        assert projector.position == 80
+        assert seen == [0] * 20 + [40] * 20
+        assert witness.settlings == 1
+
+
+async def test_however_many_append_a_follower_is_told_of_each_event_as_its_run_then_was(
+    tmp_path: Path,
+) -> None:
+    path = tmp_path / "progress.db"
+    async with (
+        Ledger.open(path) as ledger,
+        Projector.open(ledger) as projector,
+        Ledger.open(path, sweep=False) as another,
+    ):
+        run_ids = await _crowd(ledger, 50)
+        first = projector.position
+        witness = Witness(projector)
+        projector.follow(witness)
+
+        async def job(run_id: str, seed: int) -> None:
+            chance = random.Random(seed)
+            for _ in range(12):
+                through = another if chance.random() < 0.05 else ledger
+                await through.append(run_id, [Ticked(advance=1)] * chance.choice([1, 1, 1, 2]))
+                if chance.random() < 0.05:
+                    await projector.caught_up()
+                    state = projector.peek(run_id)
+                    assert state is not None
+                    assert (state.position, run_id, state.version, state.version) in witness.told
+
+        async with anyio.create_task_group() as tasks:
+            for seed, run_id in enumerate(run_ids):
+                tasks.start_soon(job, run_id, seed)
+        await projector.caught_up()
+        assert [told[0] for told in witness.told] == list(range(first + 1, projector.position + 1))
+        assert all(version == seen for _, _, version, seen in witness.told)
+        assert witness.within

@@ -644,7 +644,7 @@ async def test_a_rebuild_gives_the_states_of_a_fresh_fold(ledger: Ledger) -> Non
 async def test_nothing_committed_during_a_rebuild_is_lost_and_the_old_view_serves(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("progress_ledger.projections.projector._APART", 7)
+    monkeypatch.setattr("progress_ledger.projections.apart.PIECE", 7)
     monkeypatch.setattr(saver_module, "UNKEPT", 5)
     monkeypatch.setattr(saver_module, "SAVE_SECONDS", 0.02)
     monkeypatch.setattr("progress_ledger.projections.states.ENDED_KEPT", 3)

@@ -138,11 +138,11 @@ async def test_a_commit_that_fails_midway_leaves_nothing_and_forgets_what_it_kne
 async def test_heads_are_forgotten_before_they_fill_the_memory(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(sqlite, "HEADS_KEPT", 8)
+    monkeypatch.setattr("progress_ledger.ledger.sqlite.planner.HEADS_KEPT", 8)
     async with SQLiteLog.open(tmp_path / "log.db", now=1.0) as log:
         for number in range(40):
             await log.commit([_creation(f"r{number}")], now=1.0)
-            assert len(log._heads) <= 10
+            assert len(log._planner) <= 10
         for number in range(40):
             (outcome,) = (await log.commit([_tick(f"r{number}")], now=1.0)).outcomes
             assert isinstance(outcome, Accepted)
