@@ -5,8 +5,8 @@ through the door, the rules, the group commit, the fold of a projector and the e
 Beside it, in the same run: raw ``sqlite3`` that commits the very same bytes in batches of as many events as
 there are tasks, and a commit per event through ``aiosqlite``. Where the time goes shows in the rows that stop
 before the frame, and before the fold; in a group commit made by hand, where as many tasks wait for rows that
-are ready to be written, and nothing is checked, decided, folded or shown; and in what a fold and a frame take by
-themselves.
+are ready to be written, and nothing is checked, decided, folded or shown; and in what a fold and a frame take
+by themselves.
 
 What this does not show: the cost of HTTP, other processes that write the same file, and disks whose fsync is
 slower than this one's (there the two sides come closer).
