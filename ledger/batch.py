@@ -24,6 +24,7 @@ from .door import Draft, check_run_id
 from .errors import (
     EventIdConflict,
     InvalidEvent,
+    InvalidRun,
     InvalidTransition,
     LedgerError,
     RunEnded,
@@ -283,6 +284,11 @@ def _begin(draft: Draft, spec: RunSpec, run_id: str, world: World) -> tuple[RunH
     check_run_id(run_id)
     if not spec.kind:
         raise InvalidEvent(f"The first event {draft.type!r} of a run must name its kind.", field="data.kind")
+    for field, other in (("parent", spec.parent), ("retry_of", spec.retry_of)):
+        if other == run_id:
+            raise InvalidRun(
+                f"{field} names the run {run_id!r} itself; name another run, or none.", field=field
+            )
     if spec.slot is not None:
         holder = world.slots.get(spec.slot)
         if holder is not None:

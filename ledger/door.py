@@ -155,6 +155,8 @@ def _draft(payload: Payload, type_name: str, event_id: str | None, wrong: _Wrong
         raise decode_error(error, wrong, _whole(wrong)) from None
     if "null" in data:
         _check_finite(told, wrong)
+    if payload != told and type(payload) is type(told):
+        _check_text(told, wrong)
     check = _CHECKS.get(type_name)
     if check is not None:
         check(payload, wrong)
@@ -210,6 +212,17 @@ def _check_finite(payload: Payload, wrong: _Wrong) -> None:
             if isinstance(value, float) and not math.isfinite(value) and name != "result":
                 field = _place(wrong, place + name)
                 raise wrong(f"{field} must be a finite number, not {value}.", field=field)
+
+
+def _check_text(payload: Payload, wrong: _Wrong) -> None:
+    # JSON has no bytes, and the encoder would store their base64, which nobody meant.
+    for name in payload.__struct_fields__:
+        level: list[Any] = [getattr(payload, name)]
+        while level:
+            if any(isinstance(each, bytes | bytearray | memoryview) for each in level):
+                field = _place(wrong, name)
+                raise wrong(f"{field} holds bytes, and takes text; decode them first.", field=field)
+            level = [inner for each in level for inner in _inside(each)]
 
 
 def _normal(occurred_at: str, wrong: _Wrong) -> str:
@@ -270,9 +283,11 @@ def _check_result(completed: Completed, wrong: _Wrong) -> None:
 
 
 def _inside(value: Any) -> Iterable[Any]:
-    if not isinstance(value, dict | list):
+    if isinstance(value, msgspec.Struct):
+        return [getattr(value, name) for name in value.__struct_fields__]
+    if not isinstance(value, dict | list | tuple):
         return ()
-    inner = cast("dict[str, Any] | list[Any]", value)
+    inner = cast("dict[str, Any] | list[Any] | tuple[Any, ...]", value)
     return inner.values() if isinstance(inner, dict) else inner
 
 

@@ -488,6 +488,19 @@ async def test_two_same_creations_in_one_batch_are_one_run(log: EventLog) -> Non
     assert isinstance(other, RunExists)
 
 
+@pytest.mark.parametrize(
+    ("field", "spec"),
+    [("parent", RunSpec(kind="k", parent="a")), ("retry_of", RunSpec(kind="k", retry_of="a"))],
+)
+async def test_a_run_is_neither_its_own_parent_nor_its_own_retry(
+    log: EventLog, field: str, spec: RunSpec
+) -> None:
+    refusal = await refused(log, creation("a", spec))
+    assert isinstance(refusal, InvalidRun)
+    assert refusal.field == field
+    await accepted(log, creation("a"))
+
+
 async def test_attempts_are_counted_along_retry_of(log: EventLog) -> None:
     await accepted(log, creation("a"))
     retry = RunSpec(kind="k", retry_of="a")

@@ -293,6 +293,26 @@ def test_a_payload_of_wrong_shape_is_refused_before_anything_is_stored(payload: 
         draft_event(payload)
 
 
+BYTES: Any = b"half"
+"""What some hand in where text belongs."""
+
+
+@pytest.mark.parametrize(
+    ("payload", "field"),
+    [
+        (Ticked(done=1, message=BYTES), "data.message"),
+        (Noted(message=BYTES), "data.message"),
+        (Completed(result={"sums": [("a", BYTES), bytearray(b"half")]}), "data.result"),
+        (Started(kind="k", labels={"a": BYTES}), "data.labels"),
+        (Started(kind="k", stages=[Stage(name=BYTES)]), "data.stages"),
+    ],
+)
+def test_bytes_are_refused_and_not_stored_as_something_else(payload: Payload, field: str) -> None:
+    with pytest.raises(InvalidEvent, match="bytes") as caught:
+        draft_event(payload)
+    assert caught.value.field == field
+
+
 @pytest.mark.parametrize("number", [math.nan, math.inf, -math.inf])
 def test_a_number_that_json_has_no_word_for_is_refused_with_its_field(number: Any) -> None:
     events: list[tuple[Payload, str]] = [
