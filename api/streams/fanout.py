@@ -10,6 +10,8 @@ from itertools import islice
 from time import perf_counter, thread_time
 from typing import NamedTuple
 
+from msgspec.structs import replace
+
 from progress_ledger.ledger.codec import ascii_json
 from progress_ledger.ledger.events import TERMINAL
 from progress_ledger.ledger.log import Recorded, RunFilter
@@ -170,7 +172,7 @@ class Fanout:
             if conflation is not None:
                 conflation.shown(event.run_id)
                 if conflation.withheld:
-                    entry = entry._replace(frame=sse.without_id(entry.frame))
+                    entry = replace(entry, frame=sse.without_id(entry.frame))
             if entry.final:
                 topic.ends.append((topic.tail.end, event.run_id))
             topic.tail.append(entry)

@@ -6,7 +6,8 @@ a snapshot, like one who comes back with a cursor that is too old.
 
 from collections import deque
 from itertools import islice
-from typing import NamedTuple
+
+from msgspec import Struct
 
 __all__ = ("Entry", "Piece", "Tail")
 
@@ -17,7 +18,7 @@ _PIECES_KEPT = 4
 """A crowd that comes back goes through the same few pieces, each reader all of them in turn."""
 
 
-class Entry(NamedTuple):
+class Entry(Struct, frozen=True, gc=False):
     """A frame as sent. ``position`` is that of the event, or of the newest event before what is none.
 
     ``counts`` is False for a frame that says nothing durable; ``final`` is a run's last frame.

@@ -4,7 +4,7 @@ import asyncio
 from bisect import bisect_right
 from collections import deque
 from collections.abc import Iterable, Iterator
-from operator import itemgetter
+from operator import attrgetter
 from typing import NamedTuple
 
 from progress_ledger.ledger.log import RunFilter
@@ -34,7 +34,7 @@ class Replay(NamedTuple):
 
     def since(self, position: int) -> list[Entry]:
         """Those after ``position``, which is not before ``after``."""
-        return self.entries[bisect_right(self.entries, position, key=itemgetter(0)) :]
+        return self.entries[bisect_right(self.entries, position, key=attrgetter("position")) :]
 
 
 class Topic:
