@@ -48,7 +48,8 @@ class Followers:
         self._untold: Sequence[tuple[Recorded, RunState]] = ()
 
     def add(self, follower: Follower) -> Callable[[], None]:
-        """Tell it, too. Returns what stops it."""
+        """Tell it, too, of what is folded from now on. Returns what stops it."""
+        self.catch_up()
         self._all = (*self._all, follower)
 
         def stop() -> None:

@@ -136,6 +136,13 @@ class Projector:
         """Tell ``follower`` of every event folded from now on. Returns what stops it."""
         return self._followers.add(follower)
 
+    def tell(self) -> None:
+        """Tell the followers now of all that is folded, as every look at the projector does.
+
+        For who is about to compare what a follower has with what the projector shows.
+        """
+        self._followers.catch_up()
+
     async def caught_up(self, run_ids: Iterable[str] | None = None) -> int:
         """Wait until every commit that any process had finished before the call is folded.
 
@@ -271,6 +278,10 @@ class Projector:
             # The receipts of a crowd do not wait for the frames of all of it.
             later = _FEW < len(commit.events) == len(commit.heads) and self._followers.listen
             folded: list[tuple[Recorded, RunState]] = []
+            if later:
+                # Before the fold: should that raise half-way, what it came to is told all the same.
+                self._followers.put_off(folded)
+                self._ledger.afterwards(self._followers.catch_up)
             for recorded in commit.events:
                 state = states.fold(recorded.event)
                 if state is None:
@@ -279,10 +290,7 @@ class Projector:
                     folded.append((recorded, state))
                 else:
                     self._followers.tell(recorded, state)
-            if later:
-                self._followers.put_off(folded)
-                self._ledger.afterwards(self._followers.catch_up)
-            else:
+            if not later:
                 self._followers.settle()
             self._saver.look_at(states)
         if states.position < self._head:

@@ -10,11 +10,12 @@ import anyio
 import pytest
 
 from progress_ledger.ledger.codec import event_of
-from progress_ledger.ledger.events import RunSpec, Ticked
+from progress_ledger.ledger.events import Event, RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Recorded
 from progress_ledger.projections import Follower, Projector, RunState
 from progress_ledger.projections.projection import Followers, listens
+from progress_ledger.projections.states import States
 
 pytestmark = pytest.mark.anyio
 
@@ -118,6 +119,17 @@ def test_what_is_put_off_is_told_once_and_before_anything_else() -> None:
     assert witness.settlings == 1
 
 
+def test_who_comes_later_is_not_told_what_was_put_off_before() -> None:
+    followers, witness, late = Followers(), Witness(), Witness()
+    followers.add(witness)
+    followers.put_off([_recorded(1)])
+    followers.add(late)
+    followers.catch_up()
+    followers.tell(*_recorded(2))
+    assert [told[0] for told in witness.told] == [1, 2]
+    assert [told[0] for told in late.told] == [2]
+
+
 def _recorded(position: int) -> tuple[Recorded, RunState]:
     event = event_of("ticked", "r", position, "2026-11-21T23:34:40.000000Z", Ticked(done=1), None, position)
     return Recorded(b"{}", event), RunState(run_id="r", version=position)
@@ -187,3 +199,27 @@ async def test_however_many_append_a_follower_is_told_of_each_event_as_its_run_t
         assert [told[0] for told in witness.told] == list(range(first + 1, projector.position + 1))
         assert all(version == seen for _, _, version, seen in witness.told)
         assert witness.within
+
+
+async def test_a_fold_that_breaks_off_in_a_crowds_commit_leaves_out_nobody(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    async with Ledger.open(tmp_path / "progress.db") as ledger, Projector.open(ledger) as projector:
+        run_ids = await _crowd(ledger, 40)
+        first = projector.position
+        witness = Witness(projector)
+        projector.follow(witness)
+        folded, broken = States.fold, [True]
+
+        def fold(states: States, event: Event) -> RunState | None:
+            if event.position == first + 20 and broken.pop():
+                raise MemoryError
+            return folded(states, event)
+
+        monkeypatch.setattr(States, "fold", fold)
+        async with anyio.create_task_group() as tasks:
+            for run_id in run_ids:
+                tasks.start_soon(ledger.append, run_id, [Ticked(done=1)])
+        broken.append(False)
+        await projector.caught_up()
+        assert [told[0] for told in witness.told] == list(range(first + 1, first + 41))
