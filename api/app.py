@@ -27,6 +27,7 @@ from .routes import badge, health, ingest, kinds, listing, log, metrics, openapi
 from .service import Service
 from .streams.stream import Streams, StreamSettings
 from .tokens import TokenFile
+from .tracing import Traces, Tracing
 
 __all__ = ("create_app",)
 
@@ -44,6 +45,7 @@ def create_app(
     loopback_only: bool = False,
     streams: StreamSettings | None = None,
     tokens: TokenFile | None = None,
+    traces: Traces | None = None,
 ) -> Starlette:
     """The whole API over an open ledger and its projector, ready to be served or mounted under any prefix.
 
@@ -52,29 +54,36 @@ def create_app(
     bound to loopback. Once there is a token in ``tokens``, every address asks for one. ``limits`` holds
     for each token, and for each address that is not this machine's own. ``allow_hosts`` are names that
     ``loopback_only`` lets through. Pages of ``allow_origins`` may use the API from a browser; it never takes
-    the cookie along from there.
+    the cookie along from there. ``traces`` begin spans for commits, appends and streams; without them there
+    are none.
     """
     service = Service(ledger, projector, drain or Drain(), tokens)
     accounts = Accounts(limits or Limits())
     following = Streams(service, streams or StreamSettings())
+    routes = [
+        # Looked through in this order, so what is asked most comes first.
+        *listing.routes(service),
+        *runs.routes(service),
+        *following.routes(),
+        *run_events.routes(service),
+        *kinds.routes(service),
+        *ingest.routes(service),
+        *health.routes(service),
+        *auth.routes(tokens),
+        *log.routes(service),
+        *badge.routes(service),
+        *metrics.routes(service, following),
+        *openapi.routes(),
+        *pages.routes(),
+    ]
+    layers = []
+    if traces is not None and traces.live:
+        traces.watch(ledger)
+        layers = [Middleware(Tracing, traces=traces, routes=routes)]
     return Starlette(
-        routes=[
-            # Looked through in this order, so what is asked most comes first.
-            *listing.routes(service),
-            *runs.routes(service),
-            *following.routes(),
-            *run_events.routes(service),
-            *kinds.routes(service),
-            *ingest.routes(service),
-            *health.routes(service),
-            *auth.routes(tokens),
-            *log.routes(service),
-            *badge.routes(service),
-            *metrics.routes(service, following),
-            *openapi.routes(),
-            *pages.routes(),
-        ],
+        routes=routes,
         middleware=[
+            *layers,
             Middleware(Edge),
             Middleware(Guard, loopback_only=loopback_only, hosts=allow_hosts, origins=allow_origins),
             *([_cors(allow_origins)] if allow_origins else []),

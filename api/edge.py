@@ -7,6 +7,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from .access.rights import access_of
 from .problems import problem_of
+from .tracing import failed
 
 __all__ = ("Edge",)
 
@@ -38,6 +39,7 @@ class Edge:
             _logger.exception("%s %s failed", scope.get("method", ""), _path(scope))
             if scope["type"] == "http" and not status:
                 await problem_of(error)(scope, receive, send)
+            failed(scope, type(error).__qualname__)
             return
         finally:
             if _logger.isEnabledFor(logging.INFO) and scope["type"] == "http":

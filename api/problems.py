@@ -11,9 +11,12 @@ from http import HTTPStatus
 from starlette.exceptions import HTTPException
 from starlette.requests import ClientDisconnect
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from progress_ledger.ledger.codec import ascii_json
 from progress_ledger.ledger.errors import LedgerError
+
+from .tracing import answered
 
 __all__ = ("MEDIA_TYPE", "Refusal", "problem", "problem_of", "status_of")
 
@@ -82,12 +85,18 @@ def problem(
     }
     for name, value in (fields or {}).items():
         body[_RENAMED.get(name, name)] = value
-    return Response(
-        ascii_json(body),
-        status,
-        headers={"Cache-Control": "no-store", **(headers or {})},
-        media_type=MEDIA_TYPE,
-    )
+    response = _Problem(ascii_json(body), status, headers={"Cache-Control": "no-store", **(headers or {})})
+    response.code = code
+    return response
+
+
+class _Problem(Response):
+    media_type = MEDIA_TYPE
+    code = ""
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        answered(scope, self.status_code, self.code)
+        await super().__call__(scope, receive, send)
 
 
 def problem_of(error: Exception) -> Response:

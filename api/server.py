@@ -39,6 +39,7 @@ from .problems import problem
 from .streams.direct import Direct
 from .streams.stream import StreamSettings
 from .tokens import TokenFile, tokens_path
+from .tracing import Traces
 from .webhook import Webhook
 from .webhooks import keep_telling
 
@@ -177,6 +178,7 @@ async def serve(
     trusted_proxies: Sequence[str] = (),
     limits: Limits | None = None,
     streams: StreamSettings | None = None,
+    traces: Traces | None = None,
     webhooks: Sequence[Webhook] = (),
     durability: Durability = "power",
     beside: Sequence[Callable[[Ledger], Coroutine[Any, Any, None]]] = (),
@@ -220,6 +222,7 @@ async def serve(
                 loopback_only=loopback,
                 streams=streams,
                 tokens=tokens,
+                traces=traces,
             )
             if trusted_proxies:
                 app = _behind(app, trusted_proxies)

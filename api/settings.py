@@ -38,7 +38,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     ``uds`` is the path of a Unix socket, in place of ``host`` and ``port``. ``allow_host``: further names
     it answers to; on loopback it answers to loopback names alone. ``allow_origin``: pages of these may
     use the API from a browser. ``trusted_proxy``: addresses whose ``X-Forwarded-For`` and
-    ``X-Forwarded-Proto`` are believed.
+    ``X-Forwarded-Proto`` are believed. ``otel``: OpenTelemetry traces, which need the extra ``otel``.
     Ages are seconds, or text such as ``90d``.
     """
 
@@ -52,6 +52,7 @@ class Settings(Struct, kw_only=True, frozen=True, forbid_unknown_fields=True):
     trusted_proxy: tuple[str, ...] = ()
     log_format: Literal["text", "json"] = "text"
     log_level: Literal["debug", "info", "warning", "error"] = "warning"
+    otel: bool = False
     checkpoint_key: str | None = None
     checkpoint_every: float | str = 60.0
     checkpoint_events: int = 10_000

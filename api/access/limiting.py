@@ -15,6 +15,7 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from ..problems import Refusal, problem_of
 from ..streams import sse
 from ..streams.following import retry_ms
+from ..tracing import answered, note
 from .limits import Account, Accounts, Bucket, address_key
 from .rights import access_of
 
@@ -115,5 +116,7 @@ def _paid(account: Account, receive: Receive) -> Receive:
 
 async def _busy(reason: str, scope: Scope, send: Send) -> None:
     body = b"" if scope["method"] == "HEAD" else sse.busy(reason=reason, retry_ms=retry_ms())
+    answered(scope, 200)
+    note(scope, stream_status="busy", stream_reason=reason)
     await send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
     await send({"type": "http.response.body", "body": body, "more_body": False})

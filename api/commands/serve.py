@@ -7,6 +7,7 @@ from functools import partial
 from ..logs import configure
 from ..server import Exposed, serve
 from ..settings import PREFIX, BadSetting, Settings, read_toml, settings
+from ..tracing import Traces, TracesExtraMissing
 from .file import age
 from .loop import run_loop
 from .source import DEFAULT_DB, Commands, Usage
@@ -34,6 +35,8 @@ def add_parser(commands: Commands) -> None:
     several("--trusted-proxy", metavar="ADDRESS", help="believe what this proxy says about who is calling")
     parser.add_argument("--log-format", choices=("text", "json"), help="on standard error (text)")
     parser.add_argument("--log-level", choices=("debug", "info", "warning", "error"), help="(warning)")
+    # Not --traces: opentelemetry-instrument would take that for one of its own options.
+    parser.add_argument("--otel", action="store_true", help="OpenTelemetry traces; needs the extra otel")
     add_upkeep(parser)
     # Nothing here has a default: what was not given comes from the environment or the file.
     parser.set_defaults(**dict.fromkeys(Settings.__struct_fields__))
@@ -66,12 +69,13 @@ def _run(arguments: argparse.Namespace) -> int:
             trusted_proxies=made.trusted_proxy,
             limits=made.limits,
             streams=made.streams,
+            traces=Traces() if made.otel else None,
             webhooks=made.webhooks,
             durability=made.durability,
             beside=work,
             listening=lambda url: print(f"listening on {url}", flush=True),
         )
-    except Exposed as error:
+    except (Exposed, TracesExtraMissing) as error:
         raise Usage(str(error)) from None
     return 0
 

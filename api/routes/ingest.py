@@ -24,6 +24,7 @@ from ..bodies import check_text, chunks, decode
 from ..problems import Refusal, problem, status_of
 from ..replies import json_reply
 from ..service import Service
+from ..tracing import answered, note
 from .intake import LineIn
 from .run_events import begins, require_writable
 
@@ -143,6 +144,7 @@ class _Intake:
                 self._refuse(number, outcome)
             else:
                 self._accepted += 1
+        note(self._scope, events=self._accepted)
 
     def report(self) -> dict[str, object]:
         # Shape errors are found before the ledger's own, a batch earlier: told in the order of the lines.
@@ -150,6 +152,7 @@ class _Intake:
         report: dict[str, object] = {"accepted": self._accepted, "refused": self._refused}
         if self._more:
             report["more_refused"] = self._more
+        note(self._scope, lines_refused=len(self._refused) + self._more)
         return report
 
     def _refuse(self, number: int, error: LedgerError | Refusal) -> None:
@@ -175,4 +178,5 @@ async def _ingest(service: Service, request: Request) -> Response:
     except Unavailable as error:
         # Lines of earlier batches are on disk: the sender needs to know how many.
         return problem(status_of(error), error.code, str(error), {**error.fields(), **intake.report()})
+    answered(request.scope, 200)
     return json_reply(intake.report())

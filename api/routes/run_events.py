@@ -21,6 +21,7 @@ from ..filters import number_of
 from ..headers import accepts
 from ..replies import json_reply, raw_reply
 from ..service import Service
+from ..tracing import answered, note
 from .intake import EventBatch, drafts_of
 from .runs import snapshot_of
 
@@ -46,6 +47,7 @@ def routes(service: Service) -> list[BaseRoute]:
 
 async def _append(service: Service, request: Request) -> Response:
     run_id = check_run_id(request.path_params["run_id"])
+    note(request.scope, run_id=run_id)
     batch = decode(await read_body(request), _batch, InvalidEvent)
     drafts = drafts_of(batch.events)
     access = access_of(request.scope)
@@ -53,13 +55,14 @@ async def _append(service: Service, request: Request) -> Response:
     if begins(drafts):
         spend_runs(request.scope)
     accepted = await service.ledger.append(run_id, drafts, expected_version=batch.expected_version)
-    return json_reply(
-        {
-            "receipts": [{"position": at.position, "version": at.version} for at in accepted.receipts],
-            "run": await snapshot_of(service, access, run_id),
-        },
-        201 if accepted.appended else 200,
-    )
+    note(request.scope, events=accepted.appended)
+    status = 201 if accepted.appended else 200
+    reply = {
+        "receipts": [{"position": at.position, "version": at.version} for at in accepted.receipts],
+        "run": await snapshot_of(service, access, run_id),
+    }
+    answered(request.scope, status)
+    return json_reply(reply, status)
 
 
 async def _read(service: Service, request: Request) -> Response:

@@ -23,6 +23,7 @@ from ..headers import header_of
 from ..problems import Refusal
 from ..replies import run_path, snapshot_reply
 from ..service import Service
+from ..tracing import answered, note
 
 __all__ = ("routes", "snapshot_of")
 
@@ -64,12 +65,15 @@ async def _create(service: Service, request: Request) -> Response:
     access.require_own(spec.kind)
     spend_runs(request.scope)
     created = await service.ledger.create(spec, run_id=run_id, queued=status == "queued")
+    note(request.scope, run_id=created.run_id, events=int(created.appended))
+    http_status = 201 if created.appended else 200
     snapshot = await snapshot_of(service, access, created.run_id)
+    answered(request.scope, http_status)
     return snapshot_reply(
         request,
         service.ledger.epoch,
         snapshot,
-        201 if created.appended else 200,
+        http_status,
         headers={"Location": run_path(request, created.run_id)},
     )
 

@@ -42,6 +42,10 @@ class Outlet(Protocol):
         """Send ``chunk``; waits while the reader is slow."""
         ...
 
+    def greet(self, status: str, reason: str | None) -> None:
+        """Told of each hello before it is written."""
+        ...
+
 
 class Request(Struct, kw_only=True):
     """What a reader asked for. ``run_id`` is None on a stream of many runs."""
@@ -102,7 +106,7 @@ async def retell(
         )
         if entries is None:
             decision = _TOO_OLD
-    frames = [_hello(fanout, decision)]
+    frames = [_hello(fanout, outlet, decision)]
     if entries is None:
         # Without an id: whoever is cut off here must still come back for the terminal frame.
         snapshot = view(state, fanout.clock())
@@ -186,11 +190,12 @@ class _Following:
                 return False
             if self.request.every is not None:
                 frames = self._conflated(everything)
-                await self._write_all(_hello(self.fanout, decision), frames)
+                await self._write_all(_hello(self.fanout, self.outlet, decision), frames)
                 return True
         self.reader.place = place
         self.ended = self.reader.alone and bool(missed) and missed[-1].final
-        await self._write_all(_hello(self.fanout, decision), [entry.frame for entry in missed])
+        hello = _hello(self.fanout, self.outlet, decision)
+        await self._write_all(hello, [entry.frame for entry in missed])
         return True
 
     async def _replay(self, position: int) -> Replay | None:
@@ -264,7 +269,7 @@ class _Following:
         if self._is_over():
             await self._conclude(decision)
             return
-        hello = _hello(self.fanout, decision)
+        hello = _hello(self.fanout, self.outlet, decision)
         if decision.reason == "behind" and not self.reader.alone:
             # Its runs that ended meanwhile are in no snapshot: what became of them is told all the same.
             await self._write(hello)
@@ -356,8 +361,9 @@ class _Following:
         self.reader.due = self._time() + self.fanout.keep_alive
 
 
-def _hello(fanout: Fanout, decision: Decision) -> bytes:
+def _hello(fanout: Fanout, outlet: Outlet, decision: Decision) -> bytes:
     fanout.greeted(decision.status, decision.reason)
+    outlet.greet(decision.status, decision.reason)
     return sse.hello(
         status=decision.status,
         reason=decision.reason,

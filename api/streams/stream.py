@@ -20,6 +20,7 @@ from ..access.rights import access_of
 from ..filters import run_filter
 from ..problems import Refusal, problem_of
 from ..service import Service
+from ..tracing import answered, note
 from . import sse
 from .conflate import parse_every
 from .direct import Line, line_of
@@ -91,6 +92,7 @@ class Streams:
             check_run_id(run_id)
         except InvalidRun:
             raise RunNotFound(run_id) from None
+        note(scope, run_id=run_id)
         request = self._request(scope, query, run_id, RunFilter(run_ids=frozenset((run_id,))))
         body = _Body(scope, receive, send)
         projector = self._service.projector
@@ -154,7 +156,7 @@ class Streams:
             await body.only(b"")
             return
         if self._fanout.draining or self._open >= self._settings.max_streams:
-            await body.only(_busy("stopping" if self._fanout.draining else "too_many_streams"))
+            await body.busy("stopping" if self._fanout.draining else "too_many_streams")
             return
         log = self._service.ledger.log
         access, tokens = access_of(body.scope), self._service.tokens
@@ -199,10 +201,6 @@ async def _watched(
     return refused
 
 
-def _busy(reason: str) -> bytes:
-    return sse.busy(reason=reason, retry_ms=retry_ms())
-
-
 class _Endpoint:
     # Starlette takes an instance for an ASGI application, and calls it for every method.
     def __init__(self, serve: Callable[[Scope, Receive, Send], Awaitable[None]]) -> None:
@@ -218,7 +216,7 @@ class _Endpoint:
             await self._serve(scope, receive, send)
         except (Unavailable, TimeoutError):
             # Trouble that passes, before anything was sent. A 5xx would end a browser's EventSource for good.
-            await _Body(scope, receive, send).only(_busy("not_ready"))
+            await _Body(scope, receive, send).busy("not_ready")
         except (RunNotFound, Pruned, Refusal) as error:
             await problem_of(error)(scope, receive, send)
 
@@ -231,8 +229,17 @@ class _Body:
         self.head_only = scope["method"] == "HEAD"
         self.begun = False
         self.line: Line | None = None
+        self._resets = 0
         self._receive = receive
         self._send = send
+
+    def greet(self, status: str, reason: str | None) -> None:
+        """Put on the request's span how the stream began, later how often it began anew."""
+        if self.begun:
+            self._resets += 1
+            note(self.scope, stream_resets=self._resets)
+        else:
+            note(self.scope, stream_status=status, stream_reason=reason)
 
     async def write(self, chunk: bytes) -> None:
         """Send the head when that is due, and ``chunk``. Waits while the reader is slow."""
@@ -255,8 +262,14 @@ class _Body:
             {"type": "http.response.body", "body": b"" if self.head_only else chunk, "more_body": False}
         )
 
+    async def busy(self, reason: str) -> None:
+        """Come back later. The whole body at once."""
+        note(self.scope, stream_status="busy", stream_reason=reason)
+        await self.only(sse.busy(reason=reason, retry_ms=retry_ms()))
+
     async def nothing(self) -> None:
         """204: nothing will come any more, which stops a browser's EventSource."""
+        answered(self.scope, 204)
         headers = [(b"cache-control", b"no-store")]
         await self._send({"type": "http.response.start", "status": 204, "headers": headers})
         await self._send({"type": "http.response.body", "body": b"", "more_body": False})
@@ -271,4 +284,5 @@ class _Body:
     async def _begin(self) -> None:
         if not self.begun:
             self.begun = True
+            answered(self.scope, 200)
             await self._send({"type": "http.response.start", "status": 200, "headers": list(sse.HEADERS)})
