@@ -246,7 +246,11 @@ class _Following:
     def _conflated(self, missed: Iterable[Entry]) -> list[bytes]:
         # One frame for each run that changed: its terminal frame, or the newest snapshot.
         self.reader.place = self.topic.tail.end
-        last = {entry.run_id: entry for entry in missed}
+        last: dict[str, Entry] = {}
+        for entry in missed:
+            # In the order of the newest, so that the last one has the place to come back to.
+            last.pop(entry.run_id, None)
+            last[entry.run_id] = entry
         if self.topic.conflation is not None:
             for run_id in self.topic.conflation.withheld:
                 last.setdefault(run_id, Entry(0, run_id, b""))

@@ -145,8 +145,10 @@ async def _crowd(ledger: Ledger, runs: int) -> list[str]:
 
 @pytest.mark.parametrize("look", [lambda p: p.position, lambda p: p.peek("r0"), lambda p: list(p.active())])
 async def test_a_crowd_gets_its_receipts_first_and_whoever_looks_finds_all_told(
-    tmp_path: Path, look: Callable[[Projector], object]
+    tmp_path: Path, look: Callable[[Projector], object], monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    # The projector itself looks every so often, and would now and then come between.
+    monkeypatch.setattr("progress_ledger.projections.projector._POLL_SECONDS", 30)
     async with Ledger.open(tmp_path / "progress.db") as ledger, Projector.open(ledger) as projector:
         run_ids = await _crowd(ledger, 40)
         witness = Witness()

@@ -206,6 +206,35 @@ async def test_many_events_of_others_do_not_make_a_cursor_too_old(
         await stream.cut()
 
 
+@anyio_only
+@pytest.mark.parametrize("restart", [False, True])
+async def test_a_conflated_stream_is_resumed_with_the_ends_in_their_order_and_the_last_one_as_its_place(
+    tmp_path: Path, restart: bool
+) -> None:
+    async with hub(tmp_path / "a.db") as made:
+        for run_id in ("a", "b"):
+            await made.begin(run_id)
+        seen = Noted(message="seen")
+        first = made.connect("/v1/stream", {"every": "100ms"})
+        await first.until(lambda one: bool(one.named("live")))
+        await first.cut()
+        for run_id, event in (("a", seen), ("b", seen), ("b", Completed()), ("a", Completed())):
+            await made.ledger.append(run_id, [event])
+        if not restart:
+            await _expect_ends(made, first.cursor)
+    if restart:
+        async with hub(tmp_path / "a.db") as made:
+            await _expect_ends(made, first.cursor)
+
+
+async def _expect_ends(made: Hub, cursor: str | None) -> None:
+    again = made.connect("/v1/stream", {"every": "100ms"}, last_event_id=cursor)
+    await again.until(lambda one: len(one.frames) == 3)
+    assert [frame.data["run"]["run_id"] for frame in again.frames[1:]] == ["b", "a"]
+    assert again.frames[2].position == made.projector.position
+    await again.cut()
+
+
 # ── slow readers ────────────────────────────────────────────────────────────────────────────────────────
 
 
