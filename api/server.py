@@ -11,6 +11,7 @@ Where it departs from uvicorn's own way of running, on purpose:
 
 import asyncio
 import contextlib
+import errno
 import gc
 import os
 import signal
@@ -68,7 +69,10 @@ def bind(host: str, port: int) -> socket.socket:
     try:
         return _bound(host, port)
     except OSError as error:
-        raise OSError(error.errno, error.strerror, f"{host}:{port}") from error
+        told = error.strerror
+        if error.errno == errno.EADDRINUSE:
+            told = f"{told}; choose another --port (0 takes any free one)"
+        raise OSError(error.errno, told, f"{host}:{port}") from error
 
 
 def _bound(host: str, port: int) -> socket.socket:

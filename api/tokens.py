@@ -122,7 +122,10 @@ class TokenFile:
         try:
             kept = msgspec.json.decode(self._path.read_bytes(), type=list[Token])
         except (msgspec.MsgspecError, OSError) as error:
-            raise Unavailable(f"{self._path} cannot be read as tokens: {error}.") from None
+            told = str(error)
+            if isinstance(error, PermissionError):
+                told = "it is its owner's alone; make tokens as the user that serves"
+            raise Unavailable(f"{self._path} cannot be read as tokens: {told}.") from None
         self._stamp, self._tokens = stamp, {token.id: token for token in kept}
 
     @contextmanager
@@ -131,7 +134,13 @@ class TokenFile:
         self._look()
         yield
         beside = self._path.with_name(f"{self._path.name}.{secrets.token_hex(4)}")
-        descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        try:
+            descriptor = os.open(beside, os.O_WRONLY | os.O_CREAT | os.O_EXCL, 0o600)
+        except OSError as error:
+            raise Unavailable(
+                f"{self._path} cannot be written ({error.strerror}); check that its folder is there "
+                "and can be written."
+            ) from None
         with os.fdopen(descriptor, "wb") as file:
             file.write(msgspec.json.format(msgspec.json.encode(list(self._tokens.values())), indent=1))
             file.flush()

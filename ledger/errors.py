@@ -103,7 +103,8 @@ class RunExists(_AboutRun):
             run_id,
             f"Run {run_id!r} ended and was pruned, and its id stays taken; choose another id."
             if pruned
-            else f"Run {run_id!r} exists with another spec; choose another id or send the same spec.",
+            else f"Run {run_id!r} exists, begun with another spec or by another producer; choose another id, "
+            "or none to be given one.",
         )
 
 

@@ -43,6 +43,7 @@ OPEN_PATHS = frozenset(
 """What answers without a token: files that hold nothing, the login, and whether the server lives."""
 
 _OPEN_FOLDER = "/static/"
+_NOT_VALID = "That is no valid token; ask for one that was not revoked."
 _READS = frozenset(("GET", "HEAD", "OPTIONS"))
 _COOKIE_SECONDS = 30 * 24 * 3600
 
@@ -64,6 +65,8 @@ class Authentication:
                 put_access(scope, access)
                 path = scope["path"].removeprefix(scope.get("root_path", ""))
                 if path not in OPEN_PATHS and not path.startswith(_OPEN_FOLDER):
+                    if access.role == "none" and _bearer(scope):
+                        raise Refusal(401, "unauthorized", _NOT_VALID)
                     access.require("reader" if scope["method"] in _READS else "producer")
             except (Refusal, LedgerError) as error:
                 response = problem_of(error)
@@ -77,11 +80,16 @@ def caller(scope: Scope, tokens: TokenFile | None) -> Access:
     """What a request may do by its headers. A bearer token goes before the cookie."""
     if tokens is None or not tokens.all():
         return EVERYTHING
-    scheme, _, bearer = (header_of(scope, b"authorization") or "").partition(" ")
-    if scheme.lower() == "bearer":
-        return tokens.access(bearer.strip())
+    bearer = _bearer(scope)
+    if bearer is not None:
+        return tokens.access(bearer)
     kept = cookie_parser(header_of(scope, b"cookie") or "").get(COOKIE)
     return tokens.access(kept) if kept else NOTHING
+
+
+def _bearer(scope: Scope) -> str | None:
+    scheme, _, bearer = (header_of(scope, b"authorization") or "").partition(" ")
+    return bearer.strip() if scheme.lower() == "bearer" else None
 
 
 def routes(tokens: TokenFile | None) -> list[BaseRoute]:
@@ -102,7 +110,7 @@ async def _login(tokens: TokenFile | None, request: Request) -> Response:
     text = (await read_body(request)).decode("utf-8", "replace").strip()
     access = EVERYTHING if tokens is None or not tokens.all() else tokens.access(text)
     if not access.may("reader"):
-        raise Refusal(401, "unauthorized", "That is no valid token; ask for one that was not revoked.")
+        raise Refusal(401, "unauthorized", _NOT_VALID)
     response = json_reply({"role": access.role, "kinds": access.kinds})
     response.set_cookie(
         COOKIE,

@@ -53,7 +53,10 @@ class Guard:
         host = header_of(scope, b"host") or ""
         name = _name(host)
         if self._loopback_only and not is_loopback(name) and name.rstrip(".") not in self._hosts:
-            return f"This server answers only as localhost or 127.0.0.1, not as {host[:100]!r}."
+            return (
+                f"This server does not answer as {host[:100]!r}, only as localhost or 127.0.0.1 "
+                "and what `serve --allow-host` names."
+            )
         if scope["method"] in _READS:
             return None
         origin = header_of(scope, b"origin")

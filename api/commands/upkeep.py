@@ -39,7 +39,7 @@ def add_upkeep(parser: argparse.ArgumentParser) -> None:
         type=int,
         default=10_000,
         metavar="N",
-        help="and after so many (default: %(default)s)",
+        help="and after so many (default: 10000)",
     )
     signing.add_argument("--checkpoint-at-end", action="store_true", help="and right after each run's end")
     keeping = parser.add_argument_group("retention")

@@ -18,6 +18,7 @@ from typing import Any, TypeVar
 
 import anyio
 
+from ..errors import Unavailable
 from .feed import Feed
 from .reopening import Reopening
 from .sink import Sink
@@ -230,10 +231,19 @@ if hasattr(os, "register_at_fork"):
 
 def _opener(target: Target) -> Callable[[], AbstractAsyncContextManager[Sink]]:
     if target.url:
-        # An extra: whoever reports to a file does not need it.
-        from .remote import RemoteLedger
-
-        return lambda: RemoteLedger.open(target.url)
+        return lambda: _open_remote(target.url)
     from ..ledger import Ledger
 
     return lambda: Ledger.open(target.path)
+
+
+def _open_remote(url: str) -> AbstractAsyncContextManager[Sink]:
+    try:
+        # An extra: whoever reports to a file does not need it.
+        from .remote import RemoteLedger
+    except ModuleNotFoundError as missing:
+        # A ledger that is away, like any other: the job was not asked which packages it has.
+        raise Unavailable(
+            f"Reporting to {url} needs {missing.name}; install it with: pip install 'progress-ledger[remote]'"
+        ) from None
+    return RemoteLedger.open(url)

@@ -208,7 +208,7 @@ class Feed:
                 "%d events were lost in all (%s)",
                 self.run_id,
                 terminal,
-                lost,
+                self.statistics.lost,
                 self._outage.error or "the ledger was closed",
             )
         elif lost:

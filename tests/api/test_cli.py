@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import socket
 import sqlite3
 from pathlib import Path
@@ -10,6 +11,7 @@ import anyio
 import pytest
 
 from progress_ledger.api.cli import main
+from tests import tree
 from tests.api.asking import PROGRAM, api, environment, program
 
 pytestmark = pytest.mark.anyio
@@ -200,8 +202,24 @@ def test_what_the_system_refuses_is_named(files: Path, capsys: pytest.CaptureFix
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         assert main(("serve", "--db", "p.db", "--port", str(port))) == 1
-        assert capsys.readouterr().err == f"progress-ledger: 127.0.0.1:{port}: Address already in use.\n"
+        assert capsys.readouterr().err == (
+            f"progress-ledger: 127.0.0.1:{port}: Address already in use; "
+            "choose another --port (0 takes any free one).\n"
+        )
     assert main(("serve", "--db", "p.db", "--uds", "/no/such/socket")) == 1
     assert "/no/such/socket: " in capsys.readouterr().err
     assert main(("serve", "--config", "/no/such.toml")) == 1
     assert capsys.readouterr().err == "progress-ledger: /no/such.toml: No such file or directory.\n"
+
+
+def test_the_reference_has_every_command(capsys: pytest.CaptureFixture[str]) -> None:
+    main(("--help",))
+    commands = re.findall(r"^    ([a-z]+)(?: |$)", capsys.readouterr().out, re.MULTILINE)
+    assert len(commands) > 15
+    page = (tree.ROOT / "docs" / "reference" / "cli.md").read_text("utf-8")
+    told = {
+        name
+        for heading in re.findall(r"^## (.*)$", page, re.MULTILINE)
+        for name in re.findall(r"`(\w+)", heading)
+    }
+    assert set(commands) == told

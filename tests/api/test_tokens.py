@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import stat
+import time
 from pathlib import Path
 
 import pytest
@@ -81,4 +82,22 @@ def test_a_change_by_another_process_is_seen(kept: TokenFile, tmp_path: Path, cl
 def test_a_token_file_that_cannot_be_read_closes_the_door(kept: TokenFile, tmp_path: Path) -> None:
     (tmp_path / "progress.db-tokens").write_text("not json", "utf-8")
     with pytest.raises(Unavailable, match="cannot be read as tokens"):
+        kept.all()
+
+
+def test_a_folder_that_is_not_there_is_said_in_a_sentence(tmp_path: Path) -> None:
+    with pytest.raises(Unavailable, match="check that its folder is there"):
+        TokenFile(tmp_path / "no" / "progress.db-tokens", time.time).make("reader")
+
+
+def test_a_file_of_another_user_says_who_makes_tokens(
+    kept: TokenFile, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.make("reader")
+
+    def refuse(_: Path) -> bytes:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(Path, "read_bytes", refuse)
+    with pytest.raises(Unavailable, match="make tokens as the user that serves"):
         kept.all()

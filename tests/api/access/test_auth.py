@@ -135,3 +135,12 @@ async def test_the_page_logs_in_with_a_cookie_that_no_script_reads(door: Locked)
     assert (await door.http.get("/login")).json()["role"] == "reader"
     await door.http.post("/logout")
     assert (await door.http.get("/v1/runs")).status_code == 401
+
+
+async def test_a_wrong_token_is_told_from_none(door: Locked) -> None:
+    door.holder("reader")
+    without = await door.http.get("/v1/runs")
+    wrong = await door.http.get("/v1/runs", headers={"Authorization": "Bearer nonsense"})
+    assert without.status_code == wrong.status_code == 401
+    assert "needs a token" in without.json()["detail"]
+    assert "no valid token" in wrong.json()["detail"]

@@ -247,3 +247,19 @@ def test_a_proof_of_many_gaps_waits_on_the_disk(tmp_path: Path) -> None:
     assert len(proof.leaves) == len(proof.hashes) == gaps
     # As tuples and texts they would take some two hundred bytes each.
     assert most < gaps * 80
+
+
+def test_the_script_says_in_a_sentence_what_it_cannot_read(tmp_path: Path) -> None:
+    path = Log(history(7)).export(tmp_path / "a.ndjson")
+    problem = tmp_path / "kept.txt"
+    problem.write_text('{"status":401}')
+    for said, *options in (
+        ("'abc' is no Ed25519 key", "--key", "abc"),
+        ("this is no checkpoint: '{\"status\":401}'", "--checkpoint", str(problem)),
+        ("No such file or directory", "--checkpoint", str(tmp_path / "none")),
+    ):
+        done = script(path, *options, tmp=tmp_path)
+        assert done.returncode == 1
+        assert done.stderr.startswith("NOT VERIFIED: ")
+        assert said in done.stderr
+        assert "Traceback" not in done.stderr

@@ -44,3 +44,19 @@ def test_nothing_heavy_is_imported_with_the_package(tmp_path: Path) -> None:
         tmp_path, "print([m for m in ('httpx', 'starlette', 'rich', 'uvicorn') if m in sys.modules])"
     )
     assert out == "[]\n"
+
+
+def test_a_missing_extra_is_said_and_does_not_fail_the_job(tmp_path: Path) -> None:
+    code = """
+import logging
+sys.modules["httpx"] = None
+logging.basicConfig(stream=sys.stdout, format="%(message)s")
+with open_run("k", ledger="http://127.0.0.1:9", patience=0.1) as run:
+    run.advance()
+print("the job is done")
+from progress_ledger.ledger.producers.background import stop_all
+stop_all(0.1)
+"""
+    out = run_process(tmp_path, code)
+    assert "needs httpx; install it with: pip install 'progress-ledger[remote]'" in out
+    assert "the job is done" in out
