@@ -40,6 +40,7 @@ class Reopening:
         """Let :meth:`keep` close what is open and return."""
         self._closing.set()
         self._wanted.set()
+        self._tried.set()  # who waits for it to be opened is told that it will not be
 
     async def keep(self) -> None:
         """Open, and hold open until :meth:`close`; after a failure open again when that is wanted."""
@@ -77,7 +78,8 @@ class Reopening:
         return await (await self._open()).look(since)
 
     async def _open(self) -> Sink:
-        if self._sink is None and self._outage.wait(time.monotonic()) <= 0:
+        closing = self._closing.is_set()
+        if self._sink is None and not closing and self._outage.wait(time.monotonic()) <= 0:
             self._tried.clear()
             self._wanted.set()
             await self._tried.wait()

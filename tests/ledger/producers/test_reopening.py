@@ -63,3 +63,31 @@ async def test_it_is_not_opened_before_it_is_needed() -> None:
         tasks.start_soon(sink.keep)
         sink.close()
     assert opened == []
+
+
+async def test_after_its_close_nobody_waits_for_it() -> None:
+    begun, answered = anyio.Event(), anyio.Event()
+
+    @asynccontextmanager
+    async def opener() -> AsyncIterator[Sink]:
+        begun.set()
+        await anyio.sleep_forever()
+        async with Ledger.open(":memory:") as ledger:
+            yield ledger
+
+    sink = Reopening(opener, answers_may_get_lost=False)
+
+    async def wait() -> None:
+        with pytest.raises(Unavailable):
+            await sink.look({"r": 0})
+        answered.set()
+
+    with anyio.fail_after(10):
+        async with anyio.create_task_group() as tasks:
+            tasks.start_soon(sink.keep)
+            tasks.start_soon(wait)
+            await begun.wait()
+            sink.close()
+            await answered.wait()
+            await wait()
+            tasks.cancel_scope.cancel()
