@@ -32,7 +32,7 @@ assert api.OWNER == ledger.OWNER == "somebody else", "our wheel took a name that
 import progress_ledger
 import progress_ledger.api, progress_ledger.ledger, progress_ledger.projections
 assert progress_ledger.__file__ is None, "progress_ledger is a namespace package"
-optional = {"httpx", "cryptography", "pyarrow", "nats", "tqdm", "pytest"}
+optional = {"httpx", "cryptography", "pyarrow", "nats", "tqdm", "pytest", "celery"}
 for found in pkgutil.walk_packages(progress_ledger.__path__, "progress_ledger."):
     if found.name.endswith("__main__"):
         continue
