@@ -275,7 +275,7 @@ class Projector:
         states = self._states
         self._head = max(self._head, commit.events[-1].event.position)
         if commit.after == states.position:
-            # A crowd's receipts do not wait for its frames. Those show runs as they are by then: each has one.
+            # A crowd's receipts do not wait for its frames. Those show runs as they are then: each has one.
             later = _FEW < len(commit.events) == len(commit.heads) and self._followers.listen
             folded: list[tuple[Recorded, RunState]] = []
             if later:
