@@ -142,6 +142,11 @@ class TokenFile:
                 "and can be written."
             ) from None
         with os.fdopen(descriptor, "wb") as file:
+            if os.name == "posix" and self._stamp is not None:
+                was = os.stat(self._name)
+                if was.st_uid != os.geteuid():
+                    # Changed by root: whoever serves has to read it as before.
+                    os.fchown(descriptor, was.st_uid, was.st_gid)
             file.write(msgspec.json.format(msgspec.json.encode(list(self._tokens.values())), indent=1))
             file.flush()
             os.fsync(file.fileno())

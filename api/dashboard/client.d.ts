@@ -53,7 +53,10 @@ export interface Run {
   finished_at: string | null;
   stalled: boolean;
   stalled_seconds: number;
+  /** Which limit it passed; null while it is not stalled. */
+  stalled_because: string | null;
   cancel_requested: boolean;
+  cancel_requested_at: string | null;
   attempt: number;
   version: number;
   position: number;

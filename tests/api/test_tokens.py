@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import stat
 import time
 from pathlib import Path
@@ -101,3 +102,15 @@ def test_a_file_of_another_user_says_who_makes_tokens(
     monkeypatch.setattr(Path, "read_bytes", refuse)
     with pytest.raises(Unavailable, match="make tokens as the user that serves"):
         kept.all()
+
+
+def test_a_change_by_root_leaves_the_file_to_whoever_serves(
+    kept: TokenFile, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept.make("reader")
+    owner = (tmp_path / "progress.db-tokens").stat()
+    given: list[tuple[int, int]] = []
+    monkeypatch.setattr(os, "geteuid", lambda: owner.st_uid + 1)
+    monkeypatch.setattr(os, "fchown", lambda _, user, group: given.append((user, group)))
+    kept.make("producer")
+    assert given == [(owner.st_uid, owner.st_gid)]
