@@ -27,6 +27,7 @@ __all__ = (
     "open_source",
     "path_of",
     "place_of",
+    "server_at",
 )
 
 DEFAULT_DB = "progress.db"
@@ -98,6 +99,11 @@ def path_of(run_id: str) -> str:
         raise RunNotFound(run_id[:_SHOWN]) from None
 
 
+def server_at(url: str) -> SocketTransport:
+    """The server there, which gets PROGRESS_LEDGER_TOKEN. Raises ValueError for a URL that is none."""
+    return SocketTransport(url, token=os.environ.get("PROGRESS_LEDGER_TOKEN") or None)
+
+
 @asynccontextmanager
 async def open_source(db: str | None, url: str | None) -> AsyncGenerator[Transport, None]:
     """The API of that place. A file is only read, and must be there; a server gets PROGRESS_LEDGER_TOKEN.
@@ -106,7 +112,7 @@ async def open_source(db: str | None, url: str | None) -> AsyncGenerator[Transpo
     """
     place = place_of(db, url)
     if place.url is not None:
-        yield SocketTransport(place.url, token=os.environ.get("PROGRESS_LEDGER_TOKEN") or None)
+        yield server_at(place.url)
         return
     assert place.db is not None
     async with Ledger.open(place.db, read_only=True) as ledger, Projector.open(ledger) as projector:

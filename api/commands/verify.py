@@ -19,11 +19,10 @@ from progress_ledger.ledger.sqlite import SQLiteLog
 from progress_ledger.ledger.sqlite.verify import FileReport, verify_file
 from progress_ledger.projections.audit import check_states
 
-from ..console.client import SocketTransport
 from ..console.terminal import for_people, plain, write_json
 from .file import read_key, read_text
 from .loop import run_loop
-from .source import Commands, Usage, add_options, place_of
+from .source import Commands, Usage, add_options, place_of, server_at
 from .verify_url import verify_url
 
 __all__ = ("add_parser", "verify_path")
@@ -57,7 +56,7 @@ def _run(arguments: argparse.Namespace) -> int:
     place = place_of(arguments.db if url is None and target is None else target, url or arguments.url)
     if url is not None or (place.url is not None and target is None):
         try:
-            transport = SocketTransport(url or place.url or "")
+            transport = server_at(url or place.url or "")
         except ValueError as error:
             raise Usage(str(error)) from None
         report: FileReport | BundleReport = run_loop(verify_url, transport, notes=notes, key=key)

@@ -1,9 +1,13 @@
 """`verify` says yes with 0 and no with 1, names the first damage, and knows files, bundles and servers."""
 
+import time
 from pathlib import Path
 
+import anyio
 import pytest
 
+from progress_ledger.api.tokens import TokenFile, tokens_path
+from tests.api.asking import program, serving
 from tests.api.auditing import command, ledger_file
 from tests.ledger.histories import tamper
 
@@ -50,3 +54,15 @@ def test_what_is_not_there_is_1_and_what_is_no_key_too(tmp_path: Path, capsys: C
     db = ledger_file(tmp_path / "a.db")
     assert command(capsys, "verify", db, "--key", "nonsense").status == 1
     assert command(capsys, "verify", "ftp://x").status == 1
+
+
+@pytest.mark.anyio
+async def test_a_server_that_asks_for_a_token_is_told_the_one_in_the_environment(tmp_path: Path) -> None:
+    db = tmp_path / "a.db"
+    await anyio.to_thread.run_sync(ledger_file, db)
+    _, token = TokenFile(tokens_path(db), time.time).make("reader")
+    async with serving(db) as server:
+        refused = await program("verify", server.url, cwd=tmp_path)
+        assert (refused.status, "needs a token" in refused.errors) == (1, True)
+        told = await program("verify", server.url, cwd=tmp_path, PROGRESS_LEDGER_TOKEN=token)
+        assert told.status == 0, told.errors
