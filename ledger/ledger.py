@@ -160,14 +160,6 @@ class Ledger(Reporting):
         """Call ``listener`` after every commit of this process, before its receipts. Returns its stop."""
         return self._writer.listen(listener)
 
-    def afterwards(self, work: Callable[[], None]) -> None:
-        """For a listener: call ``work`` once, when the receipts of what it was just told of are out.
-
-        That is while the disk is busy with the next commit, or as soon as nothing waits for one, and always
-        before a listener is told of another. ``work`` neither awaits nor raises.
-        """
-        self._writer.afterwards(work)
-
     def observe_commits(self, observer: Callable[[int, float], None]) -> None:
         """Call ``observer(events, seconds)`` after every commit, for metrics."""
         self._writer.observe(observer)

@@ -210,14 +210,11 @@ class EventLog(Protocol):
         """The log's random id, made when it was created."""
         ...
 
-    async def commit(
-        self, requests: Sequence[Append], *, now: float, meanwhile: Callable[[], None] | None = None
-    ) -> Commit:
+    async def commit(self, requests: Sequence[Append], *, now: float) -> Commit:
         """Append what the rules allow, all in one transaction; durable when this returns.
 
-        ``now`` is the clock, in seconds since the epoch. An engine that waits for a disk calls ``meanwhile``
-        on the event loop while it does; one that does not wait need not. Cancellation during the call must
-        not leave half a request. Raises Unavailable when nothing of any request was stored.
+        ``now`` is the clock, in seconds since the epoch. Cancellation during the call must not leave
+        half a request. Raises Unavailable when nothing of any request was stored.
         """
         ...
 

@@ -6,7 +6,7 @@ It passes the same suite as the engine on SQLite. Nothing of it survives the pro
 import secrets
 from bisect import bisect_right
 from collections import Counter
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import islice
 from typing import Literal
 
@@ -35,10 +35,7 @@ class MemoryLog:
     def epoch(self) -> str:
         return self._epoch
 
-    async def commit(
-        self, requests: Sequence[Append], *, now: float, meanwhile: Callable[[], None] | None = None
-    ) -> Commit:
-        # There is no disk to wait for.
+    async def commit(self, requests: Sequence[Append], *, now: float) -> Commit:
         self._open()
         world = self._world(requests)
         after = world.position

@@ -66,7 +66,6 @@ class Writer:
         self._idle = False
         self._listeners: list[Listener] = []
         self._observers: list[Callable[[int, float], None]] = []
-        self._put_off: list[Callable[[], None]] = []
         self._commits = 0
         self._events = 0
         self._seconds = 0.0
@@ -114,14 +113,6 @@ class Writer:
                 self._listeners.remove(listener)
 
         return stop
-
-    def afterwards(self, work: Callable[[], None]) -> None:
-        """For a listener: call ``work`` once, when the receipts of what it was just told of are out.
-
-        That is while the disk is busy with the next commit, or as soon as nothing waits for one, and always
-        before a listener is told of another. ``work`` does not await; if it raises, that is logged.
-        """
-        self._put_off.append(work)
 
     def observe(self, observer: Callable[[int, float], None]) -> None:
         """Call ``observer(events, seconds)`` with the size and duration of every commit, for metrics."""
@@ -184,20 +175,16 @@ class Writer:
 
     async def _write(self, batch: list[_Job]) -> None:
         if not batch:
-            self._catch_up()
             return
         requests = [request for job in batch for request in job.requests]
         began = perf_counter()
         try:
-            meanwhile = self._catch_up if self._put_off else None
-            commit = await self._log.commit(requests, now=self._clock(), meanwhile=meanwhile)
+            commit = await self._log.commit(requests, now=self._clock())
         except Exception as error:
             for job in batch:
                 if not job.outcomes.done():
                     job.outcomes.set_exception(error)
             return
-        finally:
-            self._catch_up()
         # From here no await: fold order is commit order, and the receipts come after the fold.
         self._tell(commit, perf_counter() - began)
         start = 0
@@ -207,21 +194,6 @@ class Writer:
             if not job.outcomes.done():
                 job.outcomes.set_result(outcomes[start:end])
             start = end
-        if self._put_off:
-            # By then whoever got a receipt and has the next event at hand has brought it.
-            asyncio.get_running_loop().call_soon(self._rest)
-
-    def _rest(self) -> None:
-        if not self._jobs:
-            self._catch_up()
-
-    def _catch_up(self) -> None:
-        works, self._put_off = self._put_off, []
-        for work in works:
-            try:
-                work()
-            except Exception:
-                _logger.exception("what was put off after a commit failed")
 
     def _tell(self, commit: Commit, seconds: float) -> None:
         self._commits += 1

@@ -1,7 +1,7 @@
 """What follows the fold of runs."""
 
 import logging
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from typing import Protocol
 
 from progress_ledger.ledger.log import Recorded
@@ -14,9 +14,8 @@ _logger = logging.getLogger("progress_ledger.projections")
 
 
 class Follower(Protocol):
-    """Told of every event after it was folded, in the order of the log, live and while catching up.
+    """Told of every event right after it was folded, in the order of the log, live and while catching up.
 
-    It is told before anything else happens to that run, and before anybody sees the projector that far.
     Neither method awaits or raises. ``state`` goes on changing: take from it what is needed at once.
 
     A follower may have an attribute ``idle``: while it is true nothing need be told, and what other processes
@@ -38,18 +37,13 @@ def listens(follower: Follower) -> bool:
 
 
 class Followers:
-    """All that follow one fold. One that raises is logged, and told of the next event all the same.
-
-    What is :meth:`put_off` is told by :meth:`catch_up`, which whoever folds on or looks at the fold calls.
-    """
+    """All that follow one fold. One that raises is logged, and told of the next event all the same."""
 
     def __init__(self) -> None:
         self._all: tuple[Follower, ...] = ()
-        self._untold: Sequence[tuple[Recorded, RunState]] = ()
 
     def add(self, follower: Follower) -> Callable[[], None]:
-        """Tell it, too, of what is folded from now on. Returns what stops it."""
-        self.catch_up()
+        """Tell it, too. Returns what stops it."""
         self._all = (*self._all, follower)
 
         def stop() -> None:
@@ -62,18 +56,6 @@ class Followers:
         """Whether any of them has to be told of events now."""
         return any(map(listens, self._all))
 
-    def put_off(self, folded: Sequence[tuple[Recorded, RunState]]) -> None:
-        """Tell these later. No run is among them twice, and all that was put off before is told."""
-        self._untold = folded
-
-    def catch_up(self) -> None:
-        """Tell now what was put off."""
-        if self._untold:
-            untold, self._untold = self._untold, ()
-            for recorded, state in untold:
-                self.tell(recorded, state)
-            self.settle()
-
     def tell(self, recorded: Recorded, state: RunState) -> None:
         """See :meth:`Follower.folded`."""
         for follower in self._all:
@@ -82,10 +64,10 @@ class Followers:
             except Exception:
                 _logger.exception("a follower failed on position %d", recorded.event.position)
 
-    def settle(self) -> None:
-        """See :meth:`Follower.settled`."""
+    def settle(self, position: int) -> None:
+        """See :meth:`Follower.settled`; ``position`` is where the fold is."""
         for follower in self._all:
             try:
                 follower.settled()
             except Exception:
-                _logger.exception("a follower failed after a batch")
+                _logger.exception("a follower failed at position %d", position)

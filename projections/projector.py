@@ -16,7 +16,7 @@ import anyio
 from progress_ledger.ledger.errors import Closed, LedgerError, Unavailable
 from progress_ledger.ledger.events import ACTIVE, Event
 from progress_ledger.ledger.ledger import Ledger
-from progress_ledger.ledger.log import Commit, Recorded, RunFilter
+from progress_ledger.ledger.log import Commit, RunFilter
 from progress_ledger.ledger.times import parse_time
 
 from .ahead import Ahead
@@ -39,7 +39,6 @@ __all__ = ("Projector", "ProjectorStatistics")
 _logger = logging.getLogger("progress_ledger.projections")
 
 _PAGE = 500
-_FEW = 16
 _SLICE_SECONDS = 0.001
 _SLICE_STEP = 50
 _POLL_SECONDS = 0.05
@@ -63,7 +62,7 @@ class Projector:
         self._store = StateStore(ledger.log)
         self._saver = Saver(ledger.log, self._store)
         self._past = Past(ledger.log, self._store, self._prior)
-        self._folded = States()
+        self._states = States()
         self._followers = Followers()
         self._callers = Callers()
         self._ahead = Ahead(ledger.log)
@@ -107,12 +106,6 @@ class Projector:
                 await projector._saver.save(projector._states)
 
     @property
-    def _states(self) -> States:
-        # Whoever looks at what is folded finds that the followers know of all of it.
-        self._followers.catch_up()
-        return self._folded
-
-    @property
     def position(self) -> int:
         """The position of the last event folded."""
         return self._states.position
@@ -135,13 +128,6 @@ class Projector:
     def follow(self, follower: Follower) -> Callable[[], None]:
         """Tell ``follower`` of every event folded from now on. Returns what stops it."""
         return self._followers.add(follower)
-
-    def tell(self) -> None:
-        """Tell the followers now of all that is folded, as every look at the projector does.
-
-        For who is about to compare what a follower has with what the projector shows.
-        """
-        self._followers.catch_up()
 
     async def caught_up(self, run_ids: Iterable[str] | None = None) -> int:
         """Wait until every commit that any process had finished before the call is folded.
@@ -235,7 +221,7 @@ class Projector:
             await self._saver.relieve(fresh, checkpoint=False)
         # No await between the last look at the position and this.
         fresh.saved = 0
-        self._folded = fresh
+        self._states = fresh
         await self._drop_pruned()
         return fresh.position
 
@@ -243,7 +229,7 @@ class Projector:
 
     async def _load(self) -> None:
         position, through = await self._store.checkpoint(), await self._log.head()
-        states = self._folded = States(position)
+        states = self._states = States(position)
         if position:
             await states.histories.load(self._log)
             after: int | None = None
@@ -263,7 +249,7 @@ class Projector:
                 if after is None:
                     break
         else:
-            states = self._folded = await fold_from_zero(self._log, through, keep=self._saver.keep)
+            states = self._states = await fold_from_zero(self._log, through, keep=self._saver.keep)
         while states.position < through:
             rest = await fold_apart(self._log, states, through)
             if rest:
@@ -275,24 +261,12 @@ class Projector:
         states = self._states
         self._head = max(self._head, commit.events[-1].event.position)
         if commit.after == states.position:
-            # A crowd's receipts do not wait for its frames. Those show runs as they are then: each has one.
-            later = _FEW < len(commit.events) == len(commit.heads) and self._followers.listen
-            folded: list[tuple[Recorded, RunState]] = []
-            if later:
-                # Before the fold: should that raise half-way, what it came to is told all the same.
-                self._followers.put_off(folded)
-                self._ledger.afterwards(self._followers.catch_up)
             for recorded in commit.events:
                 state = states.fold(recorded.event)
                 if state is None:
                     break
-                if later:
-                    folded.append((recorded, state))
-                else:
-                    self._followers.tell(recorded, state)
-            if not later:
-                self._followers.settle()
-            self._saver.look_at(states)
+                self._followers.tell(recorded, state)
+            self._settle()
         if states.position < self._head:
             self._wake.set()
 
@@ -363,8 +337,7 @@ class Projector:
             await self._fold_rest(some)
             start += len(some)
         self._rest = rest[start:]
-        self._followers.settle()
-        self._saver.look_at(self._states)
+        self._settle()
         if self._pruned and (self.position >= self._head or self._callers.waits(self.position)):
             await self._drop_pruned()
             self._pruned = False
@@ -388,6 +361,10 @@ class Projector:
         for head in heads.values():
             if not head.active and head.last <= self.position:
                 self._states.drop(head.run_id)
+
+    def _settle(self) -> None:
+        self._followers.settle(self.position)
+        self._saver.look_at(self._states)
 
     def _prior(self, first: Event) -> Prior | None:
         state = self._states.get(first.run_id)

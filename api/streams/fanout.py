@@ -290,8 +290,6 @@ class Fanout:
     def _paced(self) -> None:
         self._pacing = None
         try:
-            # First, or the place to come back to would lie beyond what is shown.
-            self.projector.tell()
             self._pace()
         except Exception:
             _logger.exception("streams could not be paced")

@@ -137,15 +137,12 @@ class _Following:
         reader = self.reader
         reader.line = self.outlet.line
         while not self.ended and not self._gone() and valid():
-            now = self._time()
-            if self.fanout.draining or now >= reader.due:
-                # Before the stream ends, or says that there is nothing: the tail may not have all of it yet.
-                self.projector.tell()
             if await self._news():
                 continue
             if self.fanout.draining:
                 await self.outlet.write(sse.drain(retry_ms=retry_ms()))
                 return
+            now = self._time()
             if now >= reader.due:
                 if self._is_over():
                     await self._reset(_BEHIND)
@@ -178,11 +175,10 @@ class _Following:
         place = tail.place_after(decision.position)
         if place is None:
             replay = await self._replay(decision.position)
-            self.projector.tell()
             if replay is None or (place := tail.place_after(replay.through)) is None:
                 return False
             missed = replay.since(decision.position)
-        # No await from the last look at the projector to the hello, so that the tail does not move on.
+        # No await from here to the hello, so that the tail does not move on.
         most = self.request.replay_limit
         if self.request.every is not None or len(missed) + tail.end - place > most:
             everything = (*missed, *(tail.since(place) or ()))
@@ -279,11 +275,10 @@ class _Following:
             await self._write(hello)
             hello = b""
             since = self.reader.place
-            while ended := self._ended_since(since):
+            while ended := self.topic.ended_since(since):
                 since = self.topic.tail.end
                 await self._tell_ends(ended)
-        # The snapshots and the place in the tail are taken at one moment: the tail has all that the projector
-        # shows, and there is no await in between.
+        # The snapshots and the place in the tail are taken at one moment: no await in between.
         self.reader.place = self.topic.tail.end
         await self._write_all(hello, self._snapshots())
 
@@ -300,10 +295,6 @@ class _Following:
         state = await self.projector.state(self.request.run_id)
         if state is not None:
             await retell(self.request, self.fanout, self.log, state, self.outlet, decision)
-
-    def _ended_since(self, place: int) -> list[str]:
-        self.projector.tell()
-        return self.topic.ended_since(place)
 
     async def _tell_ends(self, run_ids: Sequence[str]) -> None:
         for start in range(0, len(run_ids), 64):

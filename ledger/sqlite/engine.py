@@ -10,11 +10,9 @@ Where it departs from the usual use of aiosqlite, on purpose:
   that is asked all the time, how far the log goes, which is answered without a hop.
 """
 
-import asyncio
 import sqlite3
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterable, Sequence
-from contextlib import asynccontextmanager, closing, suppress
-from functools import partial
+from contextlib import asynccontextmanager, closing
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -138,17 +136,10 @@ class SQLiteLog:
     def epoch(self) -> str:
         return self._epoch
 
-    async def commit(
-        self, requests: Sequence[Append], *, now: float, meanwhile: Callable[[], None] | None = None
-    ) -> Commit:
+    async def commit(self, requests: Sequence[Append], *, now: float) -> Commit:
         time = format_time(now)
         turn = self._planner.begin(requests, time)
-        syncing = None
-        if meanwhile is not None:
-            # Called from the thread just before it waits for the disk: any earlier, and the two would only
-            # take the interpreter from each other.
-            syncing = partial(_call_on, asyncio.get_running_loop(), meanwhile)
-        planned = await self._write(self._commit, requests, time, turn, syncing)
+        planned = await self._write(self._commit, requests, time, turn)
         self._planner.done(turn, planned)
         done = planned.plan
         return Commit(planned.after, done.outcomes, done.events, done.touched)
@@ -277,7 +268,6 @@ class SQLiteLog:
         requests: Sequence[Append],
         time: str,
         turn: Turn,
-        syncing: Callable[[], None] | None,
     ) -> Planned:
         with self._lock.held():
             with transaction(connection):
@@ -285,8 +275,6 @@ class SQLiteLog:
                 done, world = planned.plan, planned.world
                 if done.rows:
                     write_plan(connection, done, world, position=planned.after)
-                if syncing is not None:
-                    syncing()
             if done.rows:
                 self._lock.note(self._epoch, world.position)
             self._wrote(connection, pages_of(done))
@@ -327,11 +315,6 @@ class SQLiteLog:
 
 
 # ── on either thread ────────────────────────────────────────────────────────────────────────────────────
-
-
-def _call_on(loop: asyncio.AbstractEventLoop, function: Callable[[], None]) -> None:
-    with suppress(RuntimeError):  # the loop is closed, and nobody waits for the commit, which stands
-        loop.call_soon_threadsafe(function)
 
 
 def _scan(connection: sqlite3.Connection, after: int, through: int, limit: int, visit: Visit) -> None:

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import asyncio
 import logging
-import threading
-from collections.abc import AsyncIterator, Callable, Sequence
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
-from pathlib import Path
 
 import anyio
 import pytest
@@ -17,7 +15,6 @@ from progress_ledger.ledger.errors import Closed, DiskFull, Locked, RunNotFound
 from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.log import Accepted, Append, Commit
 from progress_ledger.ledger.memory import MemoryLog
-from progress_ledger.ledger.sqlite import SQLiteLog
 from progress_ledger.ledger.writer import MAX_BATCH, MAX_WAITING, Writer
 
 pytestmark = pytest.mark.anyio
@@ -38,9 +35,7 @@ class SlowLog(MemoryLog):
         self.gate = anyio.Event()
         self.entered = anyio.Event()
 
-    async def commit(
-        self, requests: Sequence[Append], *, now: float, meanwhile: Callable[[], None] | None = None
-    ) -> Commit:
+    async def commit(self, requests: Sequence[Append], *, now: float) -> Commit:
         self.entered.set()
         await self.gate.wait()
         if self.fails:
@@ -300,123 +295,3 @@ async def _until(condition: object) -> None:
     with anyio.fail_after(10):
         while not condition():  # noqa: ASYNC110 - what is waited for sets no event
             await asyncio.sleep(0)
-
-
-class Diary:
-    """A listener that puts something off after each commit, and notes what happens in which order."""
-
-    def __init__(self, writer: Writer) -> None:
-        self.lines: list[str] = []
-        self.writer = writer
-        writer.listen(self)
-
-    def __call__(self, commit: Commit) -> None:
-        first = commit.events[0].event.position
-        self.lines.append(f"told {first}")
-        self.writer.afterwards(lambda: self.lines.append(f"after {first}"))
-
-    async def append(self, request: Append) -> None:
-        (outcome,) = await self.writer.append([request])
-        assert isinstance(outcome, Accepted)
-        self.lines.append(f"receipt {outcome.receipts[0].position}")
-
-
-async def test_what_is_put_off_comes_after_the_receipts_and_before_the_next_commit_is_told() -> None:
-    log = SlowLog()
-    async with _running(log) as writer:
-        diary = Diary(writer)
-        await diary.append(_creation())
-        await _until(lambda: "after 1" in diary.lines)
-        async with anyio.create_task_group() as producers:
-            log.hold()
-            producers.start_soon(diary.append, _tick())
-            await log.entered.wait()
-            # By the time the first of these has its receipt, the second waits for the next commit.
-            producers.start_soon(diary.append, _tick())
-            await _until(lambda: writer.statistics.waiting == 1)
-            log.gate.set()
-        await _until(lambda: "after 3" in diary.lines)
-    assert diary.lines == [
-        *("told 1", "receipt 1", "after 1"),
-        *("told 2", "receipt 2", "after 2"),
-        *("told 3", "receipt 3", "after 3"),
-    ]
-
-
-async def test_what_is_put_off_is_done_while_the_disk_is_busy(tmp_path: Path) -> None:
-    seen: list[tuple[str, int]] = []
-    async with SQLiteLog.open(tmp_path / "log.db", now=1.0) as log:
-
-        class Watched(MemoryLog):
-            async def commit(
-                self, requests: Sequence[Append], *, now: float, meanwhile: Callable[[], None] | None = None
-            ) -> Commit:
-                seen.append(("begun", await log.head()))
-                commit = await log.commit(requests, now=now, meanwhile=meanwhile)
-                seen.append(("done", await log.head()))
-                return commit
-
-        async with _running(Watched()) as writer:
-
-            def listen(commit: Commit) -> None:
-                writer.afterwards(lambda: seen.append(("put off", threading.get_ident())))
-                if len(commit.events) == 1:
-                    # What waits by the time the receipts are out keeps the loop from doing it between.
-                    writer.send([_tick(times=2)])
-
-            writer.listen(listen)
-            await writer.append([_creation()])
-            await _until(lambda: len(seen) == 6)
-    here = threading.get_ident()
-    assert seen == [
-        ("begun", 0),
-        ("done", 1),
-        ("begun", 1),
-        ("put off", here),
-        ("done", 3),
-        ("put off", here),
-    ]
-
-
-async def test_what_is_put_off_is_done_though_the_next_commit_fails() -> None:
-    log = SlowLog()
-    async with _running(log) as writer:
-        diary = Diary(writer)
-        log.hold()
-        async with anyio.create_task_group() as producers:
-            producers.start_soon(diary.append, _creation())
-            await log.entered.wait()
-            failing = writer.send([_tick()])
-            writer.listen(lambda commit: log.fails.append(DiskFull("full")))
-            log.gate.set()
-            with pytest.raises(DiskFull):
-                await failing
-        assert diary.lines == ["told 1", "receipt 1", "after 1"]
-
-
-async def test_what_is_put_off_is_done_though_what_waits_is_given_up() -> None:
-    log = SlowLog()
-    async with _running(log) as writer:
-        diary = Diary(writer)
-        log.hold()
-        async with anyio.create_task_group() as producers:
-            producers.start_soon(diary.append, _creation())
-            await log.entered.wait()
-            given_up = writer.send([_tick()])
-
-            def give_up(commit: Commit) -> None:
-                given_up.cancel()
-
-            writer.listen(give_up)
-            log.gate.set()
-        await _until(lambda: "after 1" in diary.lines)
-        assert log.sizes == [1]
-
-
-async def test_what_is_put_off_may_raise(caplog: pytest.LogCaptureFixture) -> None:
-    async with _running(MemoryLog()) as writer:
-        diary = Diary(writer)
-        writer.afterwards(lambda: print(1 // 0))
-        await diary.append(_creation())
-        await _until(lambda: "after 1" in diary.lines)
-    assert "put off" in caplog.text

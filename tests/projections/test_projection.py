@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
 from pathlib import Path
 
 import anyio
 import pytest
 
-from progress_ledger.ledger.codec import event_of
-from progress_ledger.ledger.events import Event, RunSpec, Ticked
+from progress_ledger.ledger.events import RunSpec, Ticked
 from progress_ledger.ledger.ledger import Ledger
 from progress_ledger.ledger.log import Recorded
 from progress_ledger.projections import Follower, Projector, RunState
 from progress_ledger.projections.projection import Followers, listens
-from progress_ledger.projections.states import States
 
 pytestmark = pytest.mark.anyio
 
@@ -90,10 +87,9 @@ def test_there_is_somebody_to_tell_while_any_follower_listens() -> None:
 class Witness:
     """Notes what it is told, and what the run looked like then."""
 
-    def __init__(self, projector: Projector | None = None) -> None:
+    def __init__(self, projector: Projector) -> None:
         self.projector = projector
         self.told: list[tuple[int, str, int, int]] = []
-        self.settlings = 0
         self.within = True
 
     def folded(self, recorded: Recorded, state: RunState) -> None:
@@ -101,72 +97,7 @@ class Witness:
         self.told.append((event.position, event.run_id, event.version, state.version))
 
     def settled(self) -> None:
-        self.settlings += 1
-        if self.projector is not None:
-            self.within = self.within and self.told[-1][0] == self.projector.position
-
-
-def test_what_is_put_off_is_told_once_and_before_anything_else() -> None:
-    followers, witness = Followers(), Witness()
-    followers.add(witness)
-    one, two, three = (_recorded(position) for position in (1, 2, 3))
-    followers.put_off([one, two])
-    assert not witness.told
-    followers.catch_up()
-    followers.catch_up()
-    followers.tell(*three)
-    assert [told[0] for told in witness.told] == [1, 2, 3]
-    assert witness.settlings == 1
-
-
-def test_who_comes_later_is_not_told_what_was_put_off_before() -> None:
-    followers, witness, late = Followers(), Witness(), Witness()
-    followers.add(witness)
-    followers.put_off([_recorded(1)])
-    followers.add(late)
-    followers.catch_up()
-    followers.tell(*_recorded(2))
-    assert [told[0] for told in witness.told] == [1, 2]
-    assert [told[0] for told in late.told] == [2]
-
-
-def _recorded(position: int) -> tuple[Recorded, RunState]:
-    event = event_of("ticked", "r", position, "2026-11-21T23:34:40.000000Z", Ticked(done=1), None, position)
-    return Recorded(b"{}", event), RunState(run_id="r", version=position)
-
-
-async def _crowd(ledger: Ledger, runs: int) -> list[str]:
-    run_ids = [f"r{number}" for number in range(runs)]
-    async with anyio.create_task_group() as tasks:
-        for run_id in run_ids:
-            tasks.start_soon(lambda run_id: ledger.create(RunSpec(kind="k"), run_id=run_id), run_id)
-    return run_ids
-
-
-@pytest.mark.parametrize("look", [lambda p: p.position, lambda p: p.peek("r0"), lambda p: list(p.active())])
-async def test_a_crowd_gets_its_receipts_first_and_whoever_looks_finds_all_told(
-    tmp_path: Path, look: Callable[[Projector], object], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    # The projector itself looks every so often, and would now and then come between.
-    monkeypatch.setattr("progress_ledger.projections.projector._POLL_SECONDS", 30)
-    async with Ledger.open(tmp_path / "progress.db") as ledger, Projector.open(ledger) as projector:
-        run_ids = await _crowd(ledger, 40)
-        witness = Witness()
-        projector.follow(witness)
-        seen: list[int] = []
-
-        async def append(run_id: str) -> None:
-            await ledger.append(run_id, [Ticked(done=1)])
-            seen.append(len(witness.told))
-            if len(seen) == 20:
-                look(projector)
-
-        async with anyio.create_task_group() as tasks:
-            for run_id in run_ids:
-                tasks.start_soon(append, run_id)
-        assert projector.position == 80
-        assert seen == [0] * 20 + [40] * 20
-        assert witness.settlings == 1
+        self.within = self.within and self.told[-1][0] == self.projector.position
 
 
 async def test_however_many_append_a_follower_is_told_of_each_event_as_its_run_then_was(
@@ -178,7 +109,9 @@ async def test_however_many_append_a_follower_is_told_of_each_event_as_its_run_t
         Projector.open(ledger) as projector,
         Ledger.open(path, sweep=False) as another,
     ):
-        run_ids = await _crowd(ledger, 50)
+        run_ids = [f"r{number}" for number in range(50)]
+        for run_id in run_ids:
+            await ledger.create(RunSpec(kind="k"), run_id=run_id)
         first = projector.position
         witness = Witness(projector)
         projector.follow(witness)
@@ -201,27 +134,3 @@ async def test_however_many_append_a_follower_is_told_of_each_event_as_its_run_t
         assert [told[0] for told in witness.told] == list(range(first + 1, projector.position + 1))
         assert all(version == seen for _, _, version, seen in witness.told)
         assert witness.within
-
-
-async def test_a_fold_that_breaks_off_in_a_crowds_commit_leaves_out_nobody(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    async with Ledger.open(tmp_path / "progress.db") as ledger, Projector.open(ledger) as projector:
-        run_ids = await _crowd(ledger, 40)
-        first = projector.position
-        witness = Witness(projector)
-        projector.follow(witness)
-        folded, broken = States.fold, [True]
-
-        def fold(states: States, event: Event) -> RunState | None:
-            if event.position == first + 20 and broken.pop():
-                raise MemoryError
-            return folded(states, event)
-
-        monkeypatch.setattr(States, "fold", fold)
-        async with anyio.create_task_group() as tasks:
-            for run_id in run_ids:
-                tasks.start_soon(ledger.append, run_id, [Ticked(done=1)])
-        broken.append(False)
-        await projector.caught_up()
-        assert [told[0] for told in witness.told] == list(range(first + 1, first + 41))

@@ -196,24 +196,6 @@ async def test_a_conflated_stream_is_conflated_once_for_all_its_readers(tmp_path
         assert b"event: ticked" not in joined[0][2].written[0]
 
 
-async def test_a_place_to_come_back_to_on_a_conflated_stream_has_all_of_it_shown(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr("progress_ledger.projections.projector._POLL_SECONDS", 30)
-    async with _made(tmp_path / "a.db") as made:
-        await made.ledger.create(RunSpec(kind="job"), run_id="s")
-        _, _, transport = made.join(RunFilter(), mode="full", every=0.2)
-        await made.tick(1)
-        # From now on what is folded is told only when somebody looks; here that is the stream's own timer.
-        monkeypatch.setattr("progress_ledger.projections.projector._FEW", 0)
-        monkeypatch.setattr(made.ledger, "afterwards", lambda work: None)
-        await made.ledger.append("s", [Ticked(done=1)])
-        await _until(lambda: bool(transport.written))
-        shown = b"".join(transport.written)
-        assert b'"run_id":"s"' in shown
-        assert shown.endswith(b"-4\n\n\r\n")
-
-
 async def test_a_snapshot_is_made_once_for_all_who_ask_within_a_moment(tmp_path: Path) -> None:
     async with _made(tmp_path / "a.db") as made:
         made.clock.now = float(int(made.clock.now))
