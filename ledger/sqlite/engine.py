@@ -5,7 +5,7 @@ Where it departs from the usual use of aiosqlite, on purpose:
 * a batch is one plain function on the connection's thread, not an await per statement: a hop to the
   thread costs 30–70 µs, an event 2 µs. aiosqlite has no public name for that; ``Connection._execute``
   is used in one place, and the dependency is held to the series it was read in;
-* a batch is planned on what nobody can have changed by the time it is written: see :mod:`.planner`;
+* a batch is planned inside its transaction, when no other process can change what it is planned on;
 * reads have a connection of their own, so that they do not queue behind commits; and so has the one question
   that is asked all the time, how far the log goes, which is answered without a hop.
 """
@@ -37,7 +37,7 @@ from .file import (
 )
 from .newest import Newest
 from .plan import pages_of, write_plan
-from .planner import Planned, Planner, Turn
+from .planner import Planner
 from .runs import HEAD_COLUMNS, head_of, read_heads, select_runs, teach
 
 __all__ = ("CHECKPOINT_PAGES", "SQLiteLog")
@@ -137,12 +137,7 @@ class SQLiteLog:
         return self._epoch
 
     async def commit(self, requests: Sequence[Append], *, now: float) -> Commit:
-        time = format_time(now)
-        turn = self._planner.begin(requests, time)
-        planned = await self._write(self._commit, requests, time, turn)
-        self._planner.done(turn, planned)
-        done = planned.plan
-        return Commit(planned.after, done.outcomes, done.events, done.touched)
+        return await self._write(self._commit, requests, format_time(now))
 
     async def head(self) -> int:
         position = self.glance()
@@ -262,23 +257,18 @@ class SQLiteLog:
 
     # ── on the writer's thread ──────────────────────────────────────────────────────────────────────────
 
-    def _commit(
-        self,
-        connection: sqlite3.Connection,
-        requests: Sequence[Append],
-        time: str,
-        turn: Turn,
-    ) -> Planned:
+    def _commit(self, connection: sqlite3.Connection, requests: Sequence[Append], time: str) -> Commit:
         with self._lock.held():
             with transaction(connection):
-                planned = self._planner.inside(connection, requests, time, turn)
-                done, world = planned.plan, planned.world
+                planned = self._planner.plan(connection, requests, time)
+                done, position = planned.plan, planned.world.position
                 if done.rows:
-                    write_plan(connection, done, world, position=planned.after)
+                    write_plan(connection, done, planned.world, position=planned.after)
+            self._planner.committed(planned)
             if done.rows:
-                self._lock.note(self._epoch, world.position)
+                self._lock.note(self._epoch, position)
             self._wrote(connection, pages_of(done))
-        return planned
+        return Commit(planned.after, done.outcomes, done.events, done.touched)
 
     def _save_documents(
         self,
