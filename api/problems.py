@@ -47,7 +47,7 @@ _STATUS = {
 _RENAMED = {"status": "run_status", "type": "event_type"}
 
 _WORDS = {
-    404: ("not_found", "There is nothing at this address."),
+    404: ("not_found", "There is nothing at this address; openapi.json lists those there are."),
     405: ("method_not_allowed", "This address does not take this method; see the Allow header."),
 }
 

@@ -8,13 +8,24 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from functools import lru_cache
-from typing import Any, TypeAlias, cast
+from typing import Any, TypeAlias, cast, get_args
 
 import msgspec
 
 from . import codec
 from .errors import InvalidEvent, InvalidRun, LedgerError, Malformed, TooLarge
-from .events import MAX_DATA_BYTES, PAYLOADS, Completed, Payload, Queued, RunSpec, Stage, Started, Ticked
+from .events import (
+    MAX_DATA_BYTES,
+    PAYLOADS,
+    Completed,
+    Level,
+    Payload,
+    Queued,
+    RunSpec,
+    Stage,
+    Started,
+    Ticked,
+)
 from .times import normalise_time
 
 __all__ = (
@@ -250,6 +261,8 @@ def decode_error(error: Exception, wrong: _Wrong, where: str) -> LedgerError:
             if name:
                 inner = f"{inner}.{name[1]}" if inner else name[1]
                 text = said
+        if text.startswith("Invalid enum value"):
+            text += f", use one of {', '.join(get_args(Level))}"
         if where == "data":
             field = f"data.{inner}" if inner else "data"
         else:

@@ -86,18 +86,24 @@ def _upkeep(made: Settings) -> argparse.Namespace:
     return argparse.Namespace(
         db=made.db,
         checkpoint_key=made.checkpoint_key,
-        checkpoint_every=_seconds(made.checkpoint_every),
+        checkpoint_every=_seconds("checkpoint_every", made.checkpoint_every),
         checkpoint_events=made.checkpoint_events,
         checkpoint_at_end=made.checkpoint_at_end,
-        prune_older_than=None if made.prune_older_than is None else _seconds(made.prune_older_than),
+        prune_older_than=None
+        if made.prune_older_than is None
+        else _seconds("prune_older_than", made.prune_older_than),
         keep_failed=made.keep_failed,
         archive=made.archive,
         no_archive=made.no_archive,
     )
 
 
-def _seconds(told: float | str) -> float:
-    return age(told) if isinstance(told, str) else told
+def _seconds(name: str, told: float | str) -> float:
+    # An option's age was read where the options are; one of the environment or the file comes as it stands.
+    try:
+        return age(told) if isinstance(told, str) else told
+    except argparse.ArgumentTypeError as error:
+        raise Usage(f"{name}: {error}.") from None
 
 
 def _port(text: str) -> int:

@@ -188,6 +188,11 @@ def test_a_bad_event_is_refused_with_its_field(
     assert field is None or field.split(".")[-1].split("[")[0] in text
 
 
+def test_a_level_that_is_none_is_told_which_there_are() -> None:
+    with pytest.raises(InvalidEvent, match="'fatal', use one of info, warning, error"):
+        parse_event("noted", b'{"message":"m","level":"fatal"}')
+
+
 @pytest.mark.parametrize(
     "data", [b'{"message":"\xff"}', b'{"message":"\xc3"}', b"\xff\xfe{}", b'{"message":"\xed\xa0\x80"}']
 )

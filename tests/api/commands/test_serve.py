@@ -39,3 +39,9 @@ async def test_the_file_may_come_from_the_environment(tmp_path: Path) -> None:
     done = await program("serve", "--port", "0", cwd=tmp_path, PROGRESS_LEDGER_DB="no/such/folder.db")
     assert done.status == 1
     assert "no/such/folder.db" in done.errors
+
+
+async def test_an_age_that_is_none_is_refused_with_the_name_of_its_setting(tmp_path: Path) -> None:
+    done = await program("serve", cwd=tmp_path, PROGRESS_LEDGER_PRUNE_OLDER_THAN="90 days")
+    assert done.status == 2
+    assert "prune_older_than: '90 days' is no age" in done.errors
