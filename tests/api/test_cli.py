@@ -103,7 +103,10 @@ def test_what_is_not_there_is_1_and_one_sentence(
 async def test_the_whole_process_says_no_more_than_that(tmp_path: Path) -> None:
     done = await program("show", "--db", "missing.db", "r", cwd=tmp_path)
     assert (done.status, done.output) == (1, "")
-    assert done.errors == "progress-ledger: There is no ledger at missing.db; begin one by appending to it.\n"
+    missing = tmp_path / "missing.db"
+    assert done.errors == (
+        f"progress-ledger: There is no ledger at {missing}; name another file, or append to begin one.\n"
+    )
 
 
 async def test_a_reader_who_has_had_enough_is_no_error(tmp_path: Path) -> None:
