@@ -120,7 +120,9 @@ def connect_reader(path: Path, *, busy_timeout: float) -> sqlite3.Connection:
     """A connection that cannot write. Raises what :func:`connect_writer` raises."""
     with friendly(path):
         if not path.exists():
-            raise Unavailable(f"There is no ledger at {path.absolute()}; name another file, or append to begin one.")
+            raise Unavailable(
+                f"There is no ledger at {path.absolute()}; name another file, or append to begin one."
+            )
         _refuse_folder(path)
         uri = f"file://{quote(str(path.absolute()))}?mode=ro"
         connection = sqlite3.connect(
