@@ -193,6 +193,11 @@ def rows_of(path: Path) -> Rows:
         return connection.execute("SELECT position, run, previous, body FROM event").fetchall()
 
 
+def ticks_of(rows: Rows) -> Rows:
+    """Without the first events of the runs, which are written before the clock runs."""
+    return [row for row in rows if row[2]]
+
+
 def pragmas_of(path: Path) -> dict[str, Any]:
     """As the ledger's writing connection has them, where the file keeps them; the rest by name."""
     with sqlite3.connect(path) as connection:
@@ -242,7 +247,7 @@ def main(arguments: Sequence[str] | None = None) -> None:
         seed = next(fresh)
         run(_first(through_the_ledger(seed, tasks=chosen.tasks, events=chosen.events)))
         written = rows_of(seed)
-        rows = [row for row in written if row[2]]  # the ticks only
+        rows = ticks_of(written)
         few = max(chosen.events // 10, 100)
         together = f"ledger, {chosen.tasks} tasks"
         raw = f"sqlite3, batches of {chosen.tasks}"
