@@ -70,10 +70,10 @@ class RawWire:
         raw.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, size)
         try:
             await asyncio.get_running_loop().sock_connect(raw, ("127.0.0.1", self._port()))
-        except OSError:
+            stream, writer = await asyncio.open_connection(sock=raw, limit=16_384)
+        except BaseException:  # also when the end of all cancels it
             raw.close()
             raise
-        stream, writer = await asyncio.open_connection(sock=raw, limit=16_384)
         try:
             self.reader.connected()
             cursor = f"Last-Event-ID: {self.reader.cursor}\r\n" if self.reader.cursor else ""
