@@ -16,7 +16,7 @@ from starlette.types import Receive, Scope, Send
 from progress_ledger.ledger.codec import ascii_json
 from progress_ledger.ledger.errors import LedgerError
 
-from .tracing import answered
+from .tracing import refused
 
 __all__ = ("MEDIA_TYPE", "Refusal", "problem", "problem_of", "status_of")
 
@@ -95,7 +95,7 @@ class _Problem(Response):
     code = ""
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        answered(scope, self.status_code, self.code)
+        refused(scope, self.status_code, self.code)
         await super().__call__(scope, receive, send)
 
 

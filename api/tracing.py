@@ -12,14 +12,14 @@ from typing import TYPE_CHECKING, cast
 
 from starlette.datastructures import Headers
 from starlette.routing import BaseRoute, Match, Route
-from starlette.types import ASGIApp, Receive, Scope, Send
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 if TYPE_CHECKING:
     from opentelemetry.trace import Span, TracerProvider
 
     from progress_ledger.ledger.ledger import Ledger
 
-__all__ = ("Traces", "TracesExtraMissing", "Tracing", "answered", "failed", "note")
+__all__ = ("Traces", "TracesExtraMissing", "Tracing", "answered", "failed", "note", "refused")
 
 _logger = logging.getLogger("progress_ledger.api")
 
@@ -97,7 +97,7 @@ class Traces:
 class Tracing:
     """The layer that holds a span while an append or a stream is answered; all else passes.
 
-    ``send`` goes in as it came, so that a frame of a stream costs what it costs without. The span is not made
+    A stream's ``send`` goes in as it came, so that a frame costs what it costs without. The span is not made
     the current one: timers that a stream begins would keep it after its end.
     """
 
@@ -116,8 +116,14 @@ class Tracing:
             await self._app(scope, receive, send)
             return
         span = scope[_KEY] = self._traces.begin(scope, route.path)
+
+        async def send_on(message: Message) -> None:
+            if message["type"] == "http.response.start":
+                answered(scope, message["status"])
+            await send(message)
+
         try:
-            await self._app(scope, receive, send)
+            await self._app(scope, receive, send if scope["method"] == "GET" else send_on)
         except BaseException as error:
             failed(scope, type(error).__qualname__)
             raise
@@ -134,13 +140,18 @@ def note(scope: Scope, **facts: str | int | None) -> None:
         span.set_attributes(known)
 
 
-def answered(scope: Scope, status: int, code: str | None = None) -> None:
-    """The request is answered with that HTTP status; ``code`` is the problem's, if it is one."""
+def answered(scope: Scope, status: int) -> None:
+    """The request is answered with that HTTP status."""
     if (span := _span_of(scope)) is not None:
         span.set_attribute("http.response.status_code", status)
-        note(scope, code=code)
-        if status >= 500:
-            failed(scope, code or str(status))
+
+
+def refused(scope: Scope, status: int, code: str) -> None:
+    """The request is answered with the problem ``code``, which from 500 on is an error."""
+    answered(scope, status)
+    note(scope, code=code)
+    if status >= 500:
+        failed(scope, code)
 
 
 def failed(scope: Scope, kind: str) -> None:

@@ -24,7 +24,7 @@ from ..bodies import check_text, chunks, decode
 from ..problems import Refusal, problem, status_of
 from ..replies import json_reply
 from ..service import Service
-from ..tracing import answered, note
+from ..tracing import note
 from .intake import LineIn
 from .run_events import begins, require_writable
 
@@ -178,5 +178,4 @@ async def _ingest(service: Service, request: Request) -> Response:
     except Unavailable as error:
         # Lines of earlier batches are on disk: the sender needs to know how many.
         return problem(status_of(error), error.code, str(error), {**error.fields(), **intake.report()})
-    answered(request.scope, 200)
     return json_reply(intake.report())

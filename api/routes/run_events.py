@@ -21,7 +21,7 @@ from ..filters import number_of
 from ..headers import accepts
 from ..replies import json_reply, raw_reply
 from ..service import Service
-from ..tracing import answered, note
+from ..tracing import note
 from .intake import EventBatch, drafts_of
 from .runs import snapshot_of
 
@@ -56,13 +56,13 @@ async def _append(service: Service, request: Request) -> Response:
         spend_runs(request.scope)
     accepted = await service.ledger.append(run_id, drafts, expected_version=batch.expected_version)
     note(request.scope, events=accepted.appended)
-    status = 201 if accepted.appended else 200
-    reply = {
-        "receipts": [{"position": at.position, "version": at.version} for at in accepted.receipts],
-        "run": await snapshot_of(service, access, run_id),
-    }
-    answered(request.scope, status)
-    return json_reply(reply, status)
+    return json_reply(
+        {
+            "receipts": [{"position": at.position, "version": at.version} for at in accepted.receipts],
+            "run": await snapshot_of(service, access, run_id),
+        },
+        201 if accepted.appended else 200,
+    )
 
 
 async def _read(service: Service, request: Request) -> Response:

@@ -23,7 +23,7 @@ from ..headers import header_of
 from ..problems import Refusal
 from ..replies import run_path, snapshot_reply
 from ..service import Service
-from ..tracing import answered, note
+from ..tracing import note
 
 __all__ = ("routes", "snapshot_of")
 
@@ -66,14 +66,12 @@ async def _create(service: Service, request: Request) -> Response:
     spend_runs(request.scope)
     created = await service.ledger.create(spec, run_id=run_id, queued=status == "queued")
     note(request.scope, run_id=created.run_id, events=int(created.appended))
-    http_status = 201 if created.appended else 200
     snapshot = await snapshot_of(service, access, created.run_id)
-    answered(request.scope, http_status)
     return snapshot_reply(
         request,
         service.ledger.epoch,
         snapshot,
-        http_status,
+        201 if created.appended else 200,
         headers={"Location": run_path(request, created.run_id)},
     )
 

@@ -36,9 +36,6 @@ class Planner:
         self._heads: dict[str, RunHead] = {}
         self._position = _NOWHERE
 
-    def __len__(self) -> int:
-        return len(self._heads)
-
     def plan(self, connection: sqlite3.Connection, requests: Sequence[Append], time: str) -> Planned:
         """What is to be written in the transaction that ``connection`` is in."""
         known, self._position = self._position, _NOWHERE

@@ -142,7 +142,7 @@ async def test_heads_are_forgotten_before_they_fill_the_memory(
     async with SQLiteLog.open(tmp_path / "log.db", now=1.0) as log:
         for number in range(40):
             await log.commit([_creation(f"r{number}")], now=1.0)
-            assert len(log._planner) <= 10
+            assert len(log._planner._heads) <= 10
         for number in range(40):
             (outcome,) = (await log.commit([_tick(f"r{number}")], now=1.0)).outcomes
             assert isinstance(outcome, Accepted)
